@@ -1,0 +1,33 @@
+# Every library from outside, by the @name that CMakeLists.txt files use in DEPS. The right-hand side is what links
+# it; bazel/system/BUILD.bazel holds the same names for Bazel.
+find_package(absl REQUIRED)
+find_package(Protobuf REQUIRED)
+find_package(OpenSSL REQUIRED)
+find_package(SQLite3 REQUIRED)
+find_package(CURL REQUIRED)
+find_package(GTest REQUIRED)
+find_package(Threads REQUIRED)
+find_package(ZLIB REQUIRED)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(GRPCPP REQUIRED IMPORTED_TARGET grpc++)
+pkg_check_modules(RE2 REQUIRED IMPORTED_TARGET re2)
+pkg_check_modules(SPDLOG REQUIRED IMPORTED_TARGET spdlog)
+
+set(FABRO_THIRD_PARTY_status absl::status absl::statusor absl::strings)
+set(FABRO_THIRD_PARTY_protobuf protobuf::libprotobuf)
+set(FABRO_THIRD_PARTY_grpc PkgConfig::GRPCPP)
+set(FABRO_THIRD_PARTY_grpc_reflection grpc++_reflection)
+set(FABRO_THIRD_PARTY_asio Threads::Threads)
+set(FABRO_THIRD_PARTY_openssl OpenSSL::SSL OpenSSL::Crypto)
+set(FABRO_THIRD_PARTY_sqlite SQLite::SQLite3)
+set(FABRO_THIRD_PARTY_curl CURL::libcurl)
+set(FABRO_THIRD_PARTY_zlib ZLIB::ZLIB)
+set(FABRO_THIRD_PARTY_re2 PkgConfig::RE2)
+set(FABRO_THIRD_PARTY_spdlog PkgConfig::SPDLOG)
+set(FABRO_THIRD_PARTY_json)
+set(FABRO_THIRD_PARTY_toml)
+set(FABRO_THIRD_PARTY_cli11)
+set(FABRO_THIRD_PARTY_gtest GTest::gtest GTest::gtest_main)
+
+# Asio is used header-only and without its deprecated names; one setting for all, or the layouts differ.
+add_compile_definitions(BOOST_ASIO_NO_DEPRECATED BOOST_ASIO_DISABLE_BOOST_COROUTINE TOML_HEADER_ONLY=1)

@@ -1,0 +1,26 @@
+# Compiler, linker and cache settings that every target shares.
+add_compile_options(-Wall -Wextra -Wno-unused-parameter -fno-omit-frame-pointer)
+if(FABRO_WERROR)
+  add_compile_options(-Werror)
+endif()
+if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+  add_compile_options(-Wthread-safety -Wno-missing-field-initializers)
+  add_link_options(-fuse-ld=lld)
+endif()
+if(FABRO_SANITIZE)
+  add_compile_options(-fsanitize=${FABRO_SANITIZE} -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${FABRO_SANITIZE})
+endif()
+if(FABRO_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
+
+find_program(CCACHE ccache)
+if(CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env
+      CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
+      CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} CCACHE_NOHASHDIR=1 ${CCACHE})
+  if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+    add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-Xclang$<SEMICOLON>-fno-pch-timestamp>)
+  endif()
+endif()
