@@ -1,0 +1,59 @@
+// Conditional writes that are applied together or not at all.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "core/storage/run_row.h"
+
+namespace fabro::storage {
+
+// Fails with Aborted + kStaleHead if the run exists.
+struct CreateRun {
+  RunRow row;  // row.head is ignored: it becomes the number of records
+  RunSource source;
+  std::vector<RecordBytes> records;  // the first events, numbered from 1; may be empty
+};
+
+// Appends to a run whose head is expected_head: else Aborted + kStaleHead; NotFound + kRunNotFound for no
+// such run.
+struct AppendRecords {
+  EventSeq expected_head{};
+  // The run is row.id. Its mutable part replaces the stored one; the immutable part must be what CreateRun
+  // got (the row cache keeps it). row.head is ignored: it becomes expected_head plus the number of records.
+  RunRow row;
+  std::vector<RecordBytes> records;     // may be empty: only the row changes
+  std::optional<std::string> snapshot;  // of the state after these records; replaces the run's former one
+};
+
+// Removes a terminal run with its child runs, their logs and snapshots. NotFound + kRunNotFound;
+// FailedPrecondition + kRunActive unless all of them are terminal.
+struct DeleteRun {
+  RunId run;
+};
+
+// Remembers the answer to a request. Fails with AlreadyExists + kIdempotencyReuse if the key is there and has
+// not expired at `now`; Store::GetIdempotent then tells what was stored.
+struct PutIdempotent {
+  std::string principal;
+  std::string key;
+  std::string request_hash;
+  std::string response;
+  Timestamp now;
+  Timestamp expires_at;
+};
+
+using Write = std::variant<CreateRun, AppendRecords, DeleteRun, PutIdempotent>;
+
+struct WriteBatch {
+  std::vector<Write> writes;  // applied in this order
+};
+
+// What a committed batch left behind.
+struct CommitResult {
+  EventSeq head{};  // of the last run created or appended to; 0 without one
+};
+
+}  // namespace fabro::storage
