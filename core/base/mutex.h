@@ -1,16 +1,20 @@
-// A std::mutex that clang's thread-safety analysis understands. Abseil's own mutex is not used: Debian's build of it is
-// not instrumented, so ThreadSanitizer reports correct programs.
+// A std::mutex that clang's thread-safety analysis understands. Abseil's own mutex is not used: Debian's
+// build of it is not instrumented, so ThreadSanitizer reports correct programs.
 #pragma once
 
 #include <condition_variable>
 #include <mutex>
+
+#include "absl/base/thread_annotations.h"  // this version defines GUARDED_BY itself: first, or the two clash
 
 #if defined(__clang__)
 #define FABRO_ANNOTATION(x) __attribute__((x))
 #else
 #define FABRO_ANNOTATION(x)
 #endif
+#ifndef GUARDED_BY
 #define GUARDED_BY(x) FABRO_ANNOTATION(guarded_by(x))
+#endif
 #define REQUIRES(...) FABRO_ANNOTATION(requires_capability(__VA_ARGS__))
 #define EXCLUDES(...) FABRO_ANNOTATION(locks_excluded(__VA_ARGS__))
 
@@ -30,7 +34,9 @@ class FABRO_ANNOTATION(capability("mutex")) Mutex {
 
 class FABRO_ANNOTATION(scoped_lockable) MutexLock {
  public:
-  explicit MutexLock(Mutex* mutex) FABRO_ANNOTATION(acquire_capability(mutex)) : mutex_(mutex) { mutex_->Lock(); }
+  explicit MutexLock(Mutex* mutex) FABRO_ANNOTATION(acquire_capability(mutex)) : mutex_(mutex) {
+    mutex_->Lock();
+  }
   ~MutexLock() FABRO_ANNOTATION(release_capability()) { mutex_->Unlock(); }
   MutexLock(const MutexLock&) = delete;
   MutexLock& operator=(const MutexLock&) = delete;
