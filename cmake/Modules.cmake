@@ -47,6 +47,16 @@ function(fabro_program name)
   _fabro_record(program ${name} ${ARGN})
 endfunction()
 
+# What every test gets in its environment. Debian names the symbolizer with its version, where a sanitizer does not look.
+set(FABRO_TEST_ENVIRONMENT)
+if(FABRO_SANITIZE)
+  set(symbolizer "external_symbolizer_path=/usr/bin/llvm-symbolizer-19")
+  list(APPEND FABRO_TEST_ENVIRONMENT
+    "ASAN_OPTIONS=${symbolizer}"
+    "UBSAN_OPTIONS=print_stacktrace=1 ${symbolizer}"
+    "TSAN_OPTIONS=ignore_noninstrumented_modules=1 second_deadlock_stack=1 ${symbolizer} suppressions=${PROJECT_SOURCE_DIR}/tests/support/tsan.supp")
+endif()
+
 # A GoogleTest program. It runs in the source tree's root, so that data files are named from there.
 function(fabro_test name)
   cmake_parse_arguments(A "" "" "SRCS;HDRS;DEPS" ${ARGN})
@@ -54,11 +64,7 @@ function(fabro_test name)
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
   _fabro_link(${name} ${A_DEPS} @gtest)
   add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
-  set_tests_properties(${name} PROPERTIES TIMEOUT 300)
-  if(FABRO_SANITIZE MATCHES "thread")
-    set_tests_properties(${name} PROPERTIES ENVIRONMENT
-      "TSAN_OPTIONS=ignore_noninstrumented_modules=1 suppressions=${PROJECT_SOURCE_DIR}/tests/support/tsan.supp")
-  endif()
+  set_tests_properties(${name} PROPERTIES TIMEOUT 300 ENVIRONMENT "${FABRO_TEST_ENVIRONMENT}")
   _fabro_record(test ${name} ${ARGN})
 endfunction()
 
@@ -69,10 +75,15 @@ function(fabro_fuzz name)
   if(FABRO_FUZZ)
     add_executable(${name} ${A_SRCS})
     target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+    set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/fuzzers)
+    if(NOT TARGET fuzzers)
+      add_custom_target(fuzzers)
+    endif()
+    add_dependencies(fuzzers ${name})
   else()
     add_executable(${name} ${A_SRCS} ${PROJECT_SOURCE_DIR}/tests/fuzz/replay_main.cc)
     add_test(NAME ${name} COMMAND ${name} ${PROJECT_SOURCE_DIR}/tests/fuzz/corpus/${name})
-    set_tests_properties(${name} PROPERTIES TIMEOUT 120)
+    set_tests_properties(${name} PROPERTIES TIMEOUT 120 ENVIRONMENT "${FABRO_TEST_ENVIRONMENT}")
   endif()
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
   _fabro_link(${name} ${A_DEPS})
