@@ -10,7 +10,7 @@ namespace fabro {
 class Clock {
  public:
   virtual ~Clock() = default;
-  virtual Timestamp Now() const = 0;                              // wall clock
+  virtual Timestamp Now() const = 0;                                 // wall clock
   virtual std::chrono::steady_clock::time_point Steady() const = 0;  // never goes back
 };
 

@@ -44,7 +44,8 @@ constexpr std::array<std::pair<Reason, std::string_view>, 27> kReasons{{
     {Reason::kInternal, "INTERNAL"},
 }};
 
-// The payload is a list of length-prefixed strings: it never leaves the process (rpc/status.cc translates it).
+// The payload is a list of length-prefixed strings: it never leaves the process (rpc/status.cc translates
+// it).
 void Append(std::string& out, std::string_view part) {
   out += std::to_string(part.size());
   out += ':';
@@ -162,7 +163,9 @@ std::string MessageOf(const absl::Status& status) {
   return std::string(status.message().data(), status.message().size());
 }
 
-std::string Describe(const absl::Status& status) { return status.ToString(absl::StatusToStringMode::kWithNoExtraData); }
+std::string Describe(const absl::Status& status) {
+  return status.ToString(absl::StatusToStringMode::kWithNoExtraData);
+}
 
 absl::Status ErrnoError(int error_number, std::string_view doing) {
   absl::StatusCode code = absl::ErrnoToStatusCode(error_number);

@@ -1,5 +1,5 @@
-// One error type for the whole program: absl::Status with a typed payload. The canonical code tells a caller how to
-// react, the Reason tells what happened, and the message is for people.
+// One error type for the whole program: absl::Status with a typed payload. The canonical code tells a caller
+// how to react, the Reason tells what happened, and the message is for people.
 #pragma once
 
 #include <chrono>
@@ -14,37 +14,38 @@
 
 namespace fabro {
 
-// What happened. The text form (ToString) is the `reason` of google.rpc.ErrorInfo on the wire, so words only join.
+// What happened. The text form (ToString) is the `reason` of google.rpc.ErrorInfo on the wire, so words only
+// join.
 enum class Reason : std::uint8_t {
   kUnspecified,
-  kInvalidArgument,    // a request's field or parameter is out of its bounds
+  kInvalidArgument,  // a request's field or parameter is out of its bounds
   kRunNotFound,
-  kNotFound,           // some other resource; the subject says which
-  kRunTerminal,        // the run has ended
+  kNotFound,     // some other resource; the subject says which
+  kRunTerminal,  // the run has ended
   kRunNotCancellable,
   kRunNotPausable,
   kRunNotPaused,
-  kRunNotRunning,      // queued or starting
-  kRunActive,          // must be terminal first
-  kQuestionGone,       // unknown or already answered
+  kRunNotRunning,  // queued or starting
+  kRunActive,      // must be terminal first
+  kQuestionGone,   // unknown or already answered
   kOptionInvalid,
-  kGraphInvalid,       // the workflow source has errors
-  kStreamClosed,       // GONE on the wire: the run's event stream has ended
-  kIdempotencyReuse,   // same key, other request
-  kStaleHead,          // someone else appended to the run
+  kGraphInvalid,      // the workflow source has errors
+  kStreamClosed,      // GONE on the wire: the run's event stream has ended
+  kIdempotencyReuse,  // same key, other request
+  kStaleHead,         // someone else appended to the run
   kLeaseLost,
-  kOutcomeUnknown,     // the commit may or may not have happened
-  kStorageBusy,        // another server holds the storage directory
-  kStorageFailed,      // disk full, I/O error
-  kUpstream,           // a program or service behind us failed (502)
-  kDraining,           // shutting down
-  kLimit,              // a limit was reached
+  kOutcomeUnknown,  // the commit may or may not have happened
+  kStorageBusy,     // another server holds the storage directory
+  kStorageFailed,   // disk full, I/O error
+  kUpstream,        // a program or service behind us failed (502)
+  kDraining,        // shutting down
+  kLimit,           // a limit was reached
   kUnauthenticated,
   kForbidden,
   kUnimplemented,
   kInternal,
 };
-std::string_view ToString(Reason reason);                 // "RUN_NOT_FOUND"
+std::string_view ToString(Reason reason);                  // "RUN_NOT_FOUND"
 std::optional<Reason> ParseReason(std::string_view text);  // the inverse
 
 // One field that is wrong, for answers that name several.

@@ -19,7 +19,8 @@ std::array<std::uint8_t, RunId::kBytes> Pack(std::uint64_t ms, std::uint16_t hig
   for (int i = 5; i >= 0; --i, ms >>= 8) bytes[static_cast<std::size_t>(i)] = static_cast<std::uint8_t>(ms);
   bytes[6] = static_cast<std::uint8_t>(high >> 8);
   bytes[7] = static_cast<std::uint8_t>(high);
-  for (int i = 15; i >= 8; --i, low >>= 8) bytes[static_cast<std::size_t>(i)] = static_cast<std::uint8_t>(low);
+  for (int i = 15; i >= 8; --i, low >>= 8)
+    bytes[static_cast<std::size_t>(i)] = static_cast<std::uint8_t>(low);
   return bytes;
 }
 

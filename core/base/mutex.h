@@ -5,16 +5,16 @@
 #include <condition_variable>
 #include <mutex>
 
-#include "absl/base/thread_annotations.h"  // this version defines GUARDED_BY itself: first, or the two clash
-
 #if defined(__clang__)
 #define FABRO_ANNOTATION(x) __attribute__((x))
 #else
 #define FABRO_ANNOTATION(x)
 #endif
-#ifndef GUARDED_BY
+// Abseil's old annotation header defines the same names with the same meaning.
+#undef GUARDED_BY
+#undef REQUIRES
+#undef EXCLUDES
 #define GUARDED_BY(x) FABRO_ANNOTATION(guarded_by(x))
-#endif
 #define REQUIRES(...) FABRO_ANNOTATION(requires_capability(__VA_ARGS__))
 #define EXCLUDES(...) FABRO_ANNOTATION(locks_excluded(__VA_ARGS__))
 

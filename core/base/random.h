@@ -8,7 +8,7 @@ namespace fabro {
 class Random {
  public:
   virtual ~Random() = default;
-  virtual std::uint64_t Next() = 0;  // 64 uniform bits; thread-safe
+  virtual std::uint64_t Next() = 0;                                            // 64 uniform bits; thread-safe
   double NextUnit() { return static_cast<double>(Next() >> 11) * 0x1.0p-53; }  // in [0, 1)
 };
 

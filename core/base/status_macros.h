@@ -9,16 +9,16 @@
 #define FABRO_STATUS_JOIN_INNER(a, b) a##b
 #define FABRO_STATUS_JOIN(a, b) FABRO_STATUS_JOIN_INNER(a, b)
 
-#define FABRO_RETURN_IF_ERROR(expression)                         \
-  do {                                                            \
-    absl::Status fabro_status = (expression);                     \
-    if (!fabro_status.ok()) return fabro_status;                  \
+#define FABRO_RETURN_IF_ERROR(expression)        \
+  do {                                           \
+    absl::Status fabro_status = (expression);    \
+    if (!fabro_status.ok()) return fabro_status; \
   } while (false)
 
-#define FABRO_CO_RETURN_IF_ERROR(expression)                      \
-  do {                                                            \
-    absl::Status fabro_status = (expression);                     \
-    if (!fabro_status.ok()) co_return fabro_status;               \
+#define FABRO_CO_RETURN_IF_ERROR(expression)        \
+  do {                                              \
+    absl::Status fabro_status = (expression);       \
+    if (!fabro_status.ok()) co_return fabro_status; \
   } while (false)
 
 #define FABRO_ASSIGN_OR(keyword, name, target, expression) \

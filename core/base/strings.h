@@ -1,5 +1,5 @@
-// Small text functions that the standard library lacks. Abseil's string calls stay inside strings.cc: its string_view
-// is a class of its own in Debian's build.
+// Small text functions that the standard library lacks. Abseil's string calls stay inside strings.cc: its
+// string_view is a class of its own in Debian's build.
 #pragma once
 
 #include <concepts>

@@ -1,0 +1,42 @@
+// Owner of running coroutines: the only way to start one. Whoever spawns cancels and joins.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "core/async/executor.h"
+#include "core/async/task.h"
+
+namespace fabro {
+
+// Thread-safe. Every child runs on a strand of its own, or on the executor it is given, and is cancelled
+// there.
+class TaskScope {
+ public:
+  explicit TaskScope(Executor executor);
+  ~TaskScope();  // no child may be left: Join() first
+  TaskScope(const TaskScope&) = delete;
+  TaskScope& operator=(const TaskScope&) = delete;
+
+  // Starts a child. After Cancel() it still starts, cancelled from the outset, so that its clean-up runs. An
+  // exception that escapes it is printed with the name and ends the program: nothing of ours throws.
+  void Spawn(std::string name, Task<void> task);
+  void SpawnOn(Executor executor, std::string name, Task<void> task);  // executor: a strand
+
+  // Tells every child, present and future, to stop. Idempotent.
+  void Cancel();
+
+  // Returns when no child is left. Not interrupted by cancellation.
+  Task<void> Join();
+
+  // Blocks the calling thread until no child is left. Not from a coroutine.
+  void JoinBlocking();
+
+  std::size_t size() const;  // children alive
+
+ private:
+  struct Impl;
+  std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace fabro

@@ -1,0 +1,113 @@
+#include "core/async/waiter.h"
+
+#include <boost/asio/associated_cancellation_slot.hpp>
+#include <boost/asio/associated_executor.hpp>
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/system/error_code.hpp>
+#include <optional>
+#include <utility>
+
+#include "core/async/executor.h"
+#include "core/base/error.h"
+#include "core/base/mutex.h"
+
+namespace fabro {
+namespace asio = boost::asio;
+
+namespace {
+struct Resume {
+  virtual ~Resume() = default;
+  virtual void operator()() = 0;  // posts to the coroutine's executor
+};
+}  // namespace
+
+struct Waiter::Impl {
+  Mutex mutex;
+  std::optional<absl::Status> result GUARDED_BY(mutex);
+  std::unique_ptr<Resume> resume GUARDED_BY(mutex);
+
+  bool Complete(absl::Status status) {
+    std::unique_ptr<Resume> ready;
+    {
+      MutexLock lock(&mutex);
+      if (result) return false;
+      result = std::move(status);
+      ready = std::move(resume);
+    }
+    if (ready) (*ready)();
+    return true;
+  }
+
+  template <typename Handler>
+  void Start(Handler handler) {
+    struct Typed final : Resume {
+      explicit Typed(Handler h) : handler(std::move(h)), work(asio::get_associated_executor(handler)) {}
+      void operator()() override {
+        auto executor = asio::get_associated_executor(handler);
+        asio::post(executor, [h = std::move(handler)]() mutable { std::move(h)(); });
+      }
+      Handler handler;
+      // Keeps the pool running while only this wait is left.
+      decltype(asio::prefer(std::declval<Executor>(), asio::execution::outstanding_work.tracked)) work;
+    };
+    auto typed = std::make_unique<Typed>(std::move(handler));
+    bool done = false;
+    {
+      MutexLock lock(&mutex);
+      done = result.has_value();
+      if (!done) resume = std::move(typed);
+    }
+    if (done) (*typed)();
+  }
+
+  absl::Status Take() {
+    MutexLock lock(&mutex);
+    return *result;
+  }
+
+  bool Ready() {
+    MutexLock lock(&mutex);
+    return result.has_value();
+  }
+};
+
+Waiter::Waiter() : impl_(std::make_shared<Impl>()) {}
+Waiter::~Waiter() = default;
+
+bool Waiter::Complete(absl::Status status) { return impl_->Complete(std::move(status)); }
+
+Task<absl::Status> Waiter::Wait() {
+  const std::shared_ptr<Impl> impl = impl_;  // the coroutine may outlive the Waiter object
+  const asio::cancellation_state state = co_await asio::this_coro::cancellation_state;
+  if (state.cancelled() != asio::cancellation_type::none)
+    impl->Complete(Cancelled("cancelled before waiting"));
+  if (!impl->Ready()) {
+    auto start = [impl](auto handler) {
+      auto slot = asio::get_associated_cancellation_slot(handler);
+      if (slot.is_connected()) {
+        std::weak_ptr<Impl> weak = impl;
+        slot.assign([weak](asio::cancellation_type) {
+          if (const std::shared_ptr<Impl> alive = weak.lock())
+            alive->Complete(Cancelled("cancelled while waiting"));
+        });
+      }
+      impl->Start(std::move(handler));
+    };
+    co_await asio::async_initiate<const asio::use_awaitable_t<>&, void()>(start, asio::use_awaitable);
+  }
+  co_return impl->Take();
+}
+
+Task<absl::Status> Waiter::WaitUncancelled() {
+  const std::shared_ptr<Impl> impl = impl_;
+  if (!impl->Ready()) {
+    auto start = [impl](auto handler) { impl->Start(std::move(handler)); };
+    co_await asio::async_initiate<const asio::use_awaitable_t<>&, void()>(start, asio::use_awaitable);
+  }
+  co_return impl->Take();
+}
+
+}  // namespace fabro
