@@ -1,0 +1,69 @@
+// What a run's decision consists of: records to commit, and effects to perform once they are durable.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "core/engine/input.h"
+#include "core/workflow/graph.h"
+
+namespace fabro::engine {
+
+// One entry of a run's log: an encoded fabro.v1.Event and an encoded fabro.internal.v1.StateDelta (often
+// empty).
+struct Record {
+  std::string event;
+  std::string delta;
+  bool operator==(const Record&) const = default;
+};
+
+// Run a stage's attempt and answer with StageFinished. Its StageStarted event is among the records. At most
+// one execution of a run is going on at a time.
+struct ExecuteStage {
+  ExecutionId execution{};
+  const workflow::Node* node = nullptr;  // in the run's graph; what to do is told by its kind and attributes
+  std::string stage_id;                  // unique in the run, the same for all attempts: "fix", "fix-2" ...
+  std::uint32_t visit = 1;               // how often the node has been entered, this time included
+  std::uint32_t attempt = 1;             // counts from 1, over all reasons to run again
+  std::uint32_t max_attempts = 1;
+  std::string text;  // a command's script or a model's prompt, `$goal` replaced
+  std::optional<std::chrono::milliseconds> timeout;  // always set for a command
+  std::vector<std::pair<std::string, std::string>>
+      environment;  // FABRO_RUN_ID, FABRO_STAGE_ID, FABRO_ATTEMPT
+};
+
+// End the execution: SIGTERM to its process group, SIGKILL after the grace. What it still says is ignored.
+struct CancelStage {
+  ExecutionId execution{};
+  std::chrono::milliseconds grace{0};
+};
+
+// Nothing from outside is needed for the next step: call Handle(Continue{}) when it suits.
+struct ContinueStep {};
+
+// The run only waits (for an answer, a time, its unpause): it gives its slot back and may leave memory.
+// Whatever it waits for may be handled without a slot.
+struct Park {};
+
+// The run has work again and holds no slot: queue it, ahead of new runs, then Handle(Resume{}).
+struct RequestSlot {};
+
+// The run is terminal; it gives its slot back if it holds one.
+struct RunFinished {};
+
+using Effect = std::variant<ExecuteStage, CancelStage, ContinueStep, Park, RequestSlot, RunFinished>;
+
+struct Output {
+  std::vector<Record> records;
+  std::vector<Effect> effects;  // perform in this order, after the records are durable
+  absl::Status
+      refusal;  // not OK: the command was refused, with the answer's Reason and text; nothing else is set
+};
+
+}  // namespace fabro::engine
