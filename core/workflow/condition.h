@@ -18,7 +18,7 @@ namespace fabro::workflow {
 
 // What a key holds, as conditions see it.
 struct ContextValue {
-  std::string text;                               // a string as it is, any other value as compact JSON
+  std::string text;  // a string as it is, null is empty, any other value as compact JSON
   std::optional<std::vector<std::string>> items;  // set for an array: the text of each element
 };
 

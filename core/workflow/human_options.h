@@ -30,6 +30,10 @@ std::string NormalizeLabel(std::string_view label);
 
 // The edges that are not freeform, in source order.
 std::vector<HumanOption> HumanOptions(const Graph& graph, const Node& node);
+// The option that `choice` names: by its target's id, else by key, else by label, the latter two whatever the
+// case. Null when there is none.
+const HumanOption* FindOption(const std::vector<HumanOption>& options, std::string_view choice);
+
 QuestionType QuestionTypeOf(const Graph& graph, const Node& node);
 bool AllowsFreeform(const Graph& graph, const Node& node);  // has options and a freeform edge
 
