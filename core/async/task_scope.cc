@@ -19,13 +19,19 @@
 namespace fabro {
 namespace asio = boost::asio;
 
-namespace {
-
-struct Child {
-  explicit Child(Executor e) : executor(std::move(e)) {}
+struct ScopeChild {
+  explicit ScopeChild(Executor e) : executor(std::move(e)) {}
   const Executor executor;
   asio::cancellation_signal signal;  // only touched on the executor
 };
+
+namespace {
+
+using Child = ScopeChild;
+
+void CancelChild(const std::shared_ptr<Child>& child) {
+  asio::post(child->executor, [child] { child->signal.emit(asio::cancellation_type::total); });
+}
 
 // Cancellation in here is a state that awaits report, never an exception.
 Task<void> Root(Task<void> task) {
@@ -46,7 +52,7 @@ struct TaskScope::Impl : std::enable_shared_from_this<TaskScope::Impl> {
   std::vector<std::shared_ptr<Waiter>> joiners GUARDED_BY(mutex);
   bool cancelled GUARDED_BY(mutex) = false;
 
-  void Start(Executor where, std::string name, Task<void> task) {
+  std::shared_ptr<Child> Start(Executor where, std::string name, Task<void> task) {
     auto child = std::make_shared<Child>(std::move(where));
     std::list<std::shared_ptr<Child>>::iterator place;
     bool stop = false;
@@ -66,6 +72,7 @@ struct TaskScope::Impl : std::enable_shared_from_this<TaskScope::Impl> {
                      asio::bind_cancellation_slot(child->signal.slot(), std::move(done)));
       if (stop) child->signal.emit(asio::cancellation_type::total);
     });
+    return child;
   }
 
   static void Report(const std::string& name, const std::exception_ptr& error) {
@@ -97,12 +104,18 @@ TaskScope::TaskScope(Executor executor) : impl_(std::make_shared<Impl>(std::move
 
 TaskScope::~TaskScope() { FABRO_CHECK(size() == 0 && "TaskScope destroyed before Join()"); }
 
-void TaskScope::Spawn(std::string name, Task<void> task) {
-  impl_->Start(asio::make_strand(impl_->executor), std::move(name), std::move(task));
+TaskHandle TaskScope::Spawn(std::string name, Task<void> task) {
+  return SpawnOn(asio::make_strand(impl_->executor), std::move(name), std::move(task));
 }
 
-void TaskScope::SpawnOn(Executor executor, std::string name, Task<void> task) {
-  impl_->Start(std::move(executor), std::move(name), std::move(task));
+TaskHandle TaskScope::SpawnOn(Executor executor, std::string name, Task<void> task) {
+  TaskHandle handle;
+  handle.child_ = impl_->Start(std::move(executor), std::move(name), std::move(task));
+  return handle;
+}
+
+void TaskHandle::Cancel() const {
+  if (child_) CancelChild(child_);
 }
 
 void TaskScope::Cancel() {
@@ -112,9 +125,7 @@ void TaskScope::Cancel() {
     impl_->cancelled = true;
     children.assign(impl_->children.begin(), impl_->children.end());
   }
-  for (const auto& child : children) {
-    asio::post(child->executor, [child] { child->signal.emit(asio::cancellation_type::total); });
-  }
+  for (const auto& child : children) CancelChild(child);
 }
 
 Task<void> TaskScope::Join() {

@@ -9,6 +9,17 @@
 
 namespace fabro {
 
+// One child, so that it alone can be told to stop. Keeping it keeps nothing alive but a few bytes.
+class TaskHandle {
+ public:
+  TaskHandle() = default;
+  void Cancel() const;  // thread-safe; nothing when it has ended
+
+ private:
+  friend class TaskScope;
+  std::shared_ptr<struct ScopeChild> child_;
+};
+
 // Thread-safe. Every child runs on a strand of its own, or on the executor it is given, and is cancelled
 // there.
 class TaskScope {
@@ -20,8 +31,8 @@ class TaskScope {
 
   // Starts a child. After Cancel() it still starts, cancelled from the outset, so that its clean-up runs. An
   // exception that escapes it is printed with the name and ends the program: nothing of ours throws.
-  void Spawn(std::string name, Task<void> task);
-  void SpawnOn(Executor executor, std::string name, Task<void> task);  // executor: a strand
+  TaskHandle Spawn(std::string name, Task<void> task);
+  TaskHandle SpawnOn(Executor executor, std::string name, Task<void> task);  // executor: a strand
 
   // Tells every child, present and future, to stop. Idempotent.
   void Cancel();

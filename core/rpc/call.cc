@@ -1,0 +1,189 @@
+#include "core/rpc/call.h"
+
+#include <google/protobuf/message.h>
+#include <grpcpp/grpcpp.h>
+#include <grpcpp/impl/codegen/proto_utils.h>
+#include <grpcpp/support/byte_buffer.h>
+
+#include <memory>
+
+#include "core/async/waiter.h"
+#include "core/base/error.h"
+#include "core/base/status_macros.h"
+#include "core/rpc/bounds.h"
+#include "core/rpc/peer.h"
+#include "core/rpc/status.h"
+
+namespace fabro::rpc {
+namespace {
+
+using SteadyClock = std::chrono::steady_clock;
+
+Deadline DeadlineOf(const grpc::CallbackServerContext& context) {
+  const auto at = context.deadline();
+  if (at == std::chrono::system_clock::time_point::max()) return Deadline::Never();
+  const auto left = at - std::chrono::system_clock::now();
+  // A caller may ask for centuries; the steady clock could not hold that.
+  if (left > std::chrono::hours(24 * 365)) return Deadline::Never();
+  return Deadline::In(left);
+}
+
+// What both kinds of reactor do around a handler.
+class Guard {
+ public:
+  Guard(const Edge& edge, const grpc::CallbackServerContext& context, std::string_view method)
+      : edge_(edge), method_(method), begun_(SteadyClock::now()) {
+    const Peer peer = PeerOf(context);
+    call_.principal = peer.principal;
+    call_.request_id = peer.request_id;
+    call_.deadline = DeadlineOf(context);
+  }
+
+  absl::Status Check(const google::protobuf::Message& request) const {
+    if (edge_.is_draining()) {
+      return Unavailable(Reason::kDraining, "", "The server is shutting down; try again in a moment.");
+    }
+    if (call_.deadline.passed()) return absl::DeadlineExceededError("the deadline had passed on arrival");
+    return CheckBounds(request);
+  }
+
+  void Report(const absl::Status& status) const {
+    const auto duration = std::chrono::duration_cast<std::chrono::microseconds>(SteadyClock::now() - begun_);
+    edge_.on_finished(CallReport{method_, call_, status, duration});
+  }
+
+  const CallContext& call() const { return call_; }
+  const Edge& edge() const { return edge_; }
+
+ private:
+  const Edge& edge_;
+  const std::string_view method_;
+  const SteadyClock::time_point begun_;
+  CallContext call_;
+};
+
+// Owns itself: gRPC holds the pointer until OnDone, and the coroutine until its end, hence shared.
+class UnaryCall final : public grpc::ServerUnaryReactor {
+ public:
+  static UnaryCall* Start(const Edge& edge, grpc::CallbackServerContext* context, std::string_view method,
+                          const google::protobuf::Message& request, UnaryHandler handler) {
+    auto call = std::make_shared<UnaryCall>(edge, *context, method);
+    call->self_ = call;
+    const absl::Status refused = call->guard_.Check(request);
+    if (!refused.ok()) {
+      call->guard_.Report(refused);
+      call->Finish(ToGrpc(refused));
+      return call.get();
+    }
+    call->task_ = edge.scope.Spawn(std::string(method), Run(call, std::move(handler)));
+    if (call->first_came_.exchange(true)) call->task_.Cancel();
+    return call.get();
+  }
+
+  UnaryCall(const Edge& edge, const grpc::CallbackServerContext& context, std::string_view method)
+      : guard_(edge, context, method) {}
+
+ private:
+  static Task<void> Run(std::shared_ptr<UnaryCall> call, UnaryHandler handler) {
+    absl::Status status = co_await handler(call->guard_.call());
+    call->guard_.Report(status);
+    call->Finish(ToGrpc(status));
+  }
+
+  // May come while Start still runs, on another thread: whichever is second cancels.
+  void OnCancel() override {
+    if (first_came_.exchange(true)) task_.Cancel();
+  }
+  void OnDone() override { const auto keep = std::move(self_); }
+
+  Guard guard_;
+  TaskHandle task_;
+  std::atomic<bool> first_came_ = false;
+  std::shared_ptr<UnaryCall> self_;
+};
+
+class StreamCall final : public grpc::ServerWriteReactor<grpc::ByteBuffer>, public StreamWriter {
+ public:
+  static StreamCall* Start(const Edge& edge, grpc::CallbackServerContext* context, std::string_view method,
+                           const google::protobuf::Message& request, StreamHandler handler) {
+    auto call = std::make_shared<StreamCall>(edge, *context, method);
+    call->self_ = call;
+    const absl::Status refused = call->guard_.Check(request);
+    if (!refused.ok()) {
+      call->guard_.Report(refused);
+      call->Finish(ToGrpc(refused));
+      return call.get();
+    }
+    call->task_ = edge.scope.Spawn(std::string(method), Run(call, std::move(handler)));
+    if (call->first_came_.exchange(true)) call->task_.Cancel();
+    return call.get();
+  }
+
+  StreamCall(const Edge& edge, const grpc::CallbackServerContext& context, std::string_view method)
+      : guard_(edge, context, method) {}
+
+  void Accept() override {
+    if (!std::exchange(accepted_, true)) StartSendInitialMetadata();
+  }
+
+  Task<absl::Status> Write(std::string_view message) override {
+    accepted_ = true;
+    auto written = std::make_shared<Waiter>();
+    std::atomic_store(&written_, written);
+    grpc::Slice slice(message.data(), message.size());
+    in_flight_ = grpc::ByteBuffer(&slice, 1);
+    StartWrite(&in_flight_);
+    // The buffer belongs to gRPC until OnWriteDone, which always comes: also when the client is gone.
+    co_return co_await written->WaitUncancelled();
+  }
+
+ private:
+  static Task<void> Run(std::shared_ptr<StreamCall> call, StreamHandler handler) {
+    absl::Status status = co_await handler(call->guard_.call(), *call);
+    call->guard_.Report(status);
+    call->Finish(ToGrpc(status));
+  }
+
+  void OnWriteDone(bool ok) override {
+    const std::shared_ptr<Waiter> written = std::atomic_load(&written_);
+    written->Complete(ok ? absl::OkStatus() : Cancelled("the client is gone"));
+  }
+  void OnCancel() override {
+    if (first_came_.exchange(true)) task_.Cancel();
+  }
+  void OnDone() override { const auto keep = std::move(self_); }
+
+  Guard guard_;
+  TaskHandle task_;
+  bool accepted_ = false;  // on the call's strand only
+  std::atomic<bool> first_came_ = false;
+  std::shared_ptr<Waiter> written_;
+  grpc::ByteBuffer in_flight_;
+  std::shared_ptr<StreamCall> self_;
+};
+
+}  // namespace
+
+grpc::ServerUnaryReactor* RunUnary(const Edge& edge, grpc::CallbackServerContext* context,
+                                   std::string_view method, const google::protobuf::Message& request,
+                                   UnaryHandler handler) {
+  return UnaryCall::Start(edge, context, method, request, std::move(handler));
+}
+
+grpc::ServerWriteReactor<grpc::ByteBuffer>* RunStream(const Edge& edge, grpc::CallbackServerContext* context,
+                                                      std::string_view method,
+                                                      const google::protobuf::Message& request,
+                                                      StreamHandler handler) {
+  return StreamCall::Start(edge, context, method, request, std::move(handler));
+}
+
+absl::Status ParseRequest(const grpc::ByteBuffer& bytes, google::protobuf::Message* request) {
+  grpc::ByteBuffer copy = bytes;  // shares the slices
+  grpc::ProtoBufferReader reader(&copy);
+  const bool parsed = reader.status().ok() && request->ParseFromZeroCopyStream(&reader);
+  if (parsed) return absl::OkStatus();
+  return InvalidArgument(Reason::kInvalidArgument, "",
+                         "the request is not an encoded message of this method");
+}
+
+}  // namespace fabro::rpc
