@@ -25,8 +25,7 @@ class Channel {
     std::shared_ptr<Waiter> receiver;
     {
       MutexLock lock(&mutex_);
-      if (closed_ || items_.size() >= capacity_) return false;
-      items_.push_back(std::move(value));
+      if (closed_ || !Put(value)) return false;
       receiver = TakeFirst(receivers_);
     }
     if (receiver) receiver->Complete(absl::OkStatus());
@@ -41,8 +40,7 @@ class Channel {
       {
         MutexLock lock(&mutex_);
         if (closed_) co_return Cancelled("the channel is closed");
-        if (items_.size() < capacity_) {
-          items_.push_back(std::move(value));
+        if (Put(value)) {
           receiver = TakeFirst(receivers_);
         } else {
           wait = std::make_shared<Waiter>();
@@ -116,6 +114,13 @@ class Channel {
 
  private:
   using Waiters = std::deque<std::shared_ptr<Waiter>>;
+
+  // Takes the value when there is room.
+  bool Put(T& value) REQUIRES(mutex_) {
+    if (items_.size() >= capacity_) return false;
+    items_.push_back(std::move(value));
+    return true;
+  }
 
   std::shared_ptr<Waiter> TakeFirst(Waiters& waiters) REQUIRES(mutex_) {
     if (waiters.empty()) return nullptr;

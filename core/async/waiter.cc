@@ -54,13 +54,14 @@ struct Waiter::Impl {
       decltype(asio::prefer(std::declval<Executor>(), asio::execution::outstanding_work.tracked)) work;
     };
     auto typed = std::make_unique<Typed>(std::move(handler));
-    bool done = false;
     {
       MutexLock lock(&mutex);
-      done = result.has_value();
-      if (!done) resume = std::move(typed);
+      if (!result) {
+        resume = std::move(typed);
+        return;
+      }
     }
-    if (done) (*typed)();
+    (*typed)();
   }
 
   absl::Status Take() {
