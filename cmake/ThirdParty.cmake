@@ -24,9 +24,9 @@ set(FABRO_THIRD_PARTY_curl CURL::libcurl)
 set(FABRO_THIRD_PARTY_zlib ZLIB::ZLIB)
 set(FABRO_THIRD_PARTY_re2 PkgConfig::RE2)
 set(FABRO_THIRD_PARTY_spdlog PkgConfig::SPDLOG)
-set(FABRO_THIRD_PARTY_json)
-set(FABRO_THIRD_PARTY_toml)
-set(FABRO_THIRD_PARTY_cli11)
+set(FABRO_THIRD_PARTY_json "")
+set(FABRO_THIRD_PARTY_toml "")
+set(FABRO_THIRD_PARTY_cli11 "")
 set(FABRO_THIRD_PARTY_gtest GTest::gtest GTest::gtest_main)
 
 # Asio is used header-only and without its deprecated names; one setting for all, or the layouts differ.

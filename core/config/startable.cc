@@ -1,0 +1,104 @@
+#include "core/config/startable.h"
+
+#include <arpa/inet.h>
+
+#include <string>
+
+#include "core/base/error.h"
+#include "core/base/status_macros.h"
+#include "core/base/strings.h"
+
+namespace fabro::config {
+namespace {
+
+absl::Status Refuse(std::string_view subject, std::string_view message) {
+  return FailedPrecondition(Reason::kInvalidArgument, subject, message);
+}
+
+absl::Status CheckGateway(const ServerConfig& config) {
+  const ApiConfig& api = config.api;
+  if (api.authentication_strategies) {
+    return Refuse(
+        "api.authentication_strategies",
+        "api.authentication_strategies is set, but this version cannot check credentials; it does not start "
+        "rather than run open. Remove the setting and listen on a loopback address.");
+  }
+  if (!IsLoopbackHost(api.host)) {
+    return Refuse("api.host", StrCat("api.host is ", api.host,
+                                     ", which others can reach, and no authentication is configured. "
+                                     "Listen on 127.0.0.1 (--host 127.0.0.1)."));
+  }
+  if (api.tls.any()) {
+    return Refuse("api.tls",
+                  "api.tls is set, but this version serves no HTTPS; remove the section to serve HTTP.");
+  }
+  return absl::OkStatus();
+}
+
+// Where the core listens, or where the gateway finds it.
+absl::Status CheckCoreAddress(std::string_view key, std::string_view address, const TlsFiles& tls) {
+  if (tls.any()) {
+    return Refuse(key, StrCat(key,
+                              ": this version speaks no TLS between gateway and core; remove the tls section "
+                              "and use a unix socket or a loopback address."));
+  }
+  if (address.starts_with("unix:") && address.size() > 5) return absl::OkStatus();
+  const std::string_view host = HostOfAddress(address);
+  if (host == address || host.empty()) {
+    return Refuse(key, StrCat(key, " is ", address, "; it must be unix:PATH or HOST:PORT."));
+  }
+  if (IsLoopbackHost(host)) return absl::OkStatus();
+  return Refuse(key, StrCat(key, " is ", address,
+                            ", which others can reach, and without TLS anyone could use it. Use "
+                            "a unix socket or a loopback address."));
+}
+
+absl::Status CheckCore(const ServerConfig& config) {
+  if (!config.storage_url.starts_with("sqlite:")) {
+    return Refuse("storage.url",
+                  "storage.url: this version stores in SQLite only; use sqlite:PATH or leave it out.");
+  }
+  if (config.sandbox.provider != "local") {
+    return Refuse(
+        "sandbox.provider",
+        StrCat("sandbox.provider is ", config.sandbox.provider,
+               ", but this version runs commands on the host only; it does not start rather than run them "
+               "unprotected. Use \"local\"."));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status CheckStartable(const ServerConfig& config, Program program) {
+  if (program != Program::kCore) FABRO_RETURN_IF_ERROR(CheckGateway(config));
+  if (program != Program::kGateway) FABRO_RETURN_IF_ERROR(CheckCore(config));
+  if (program == Program::kCore) return CheckCoreAddress("core.listen", config.core.listen, config.core.tls);
+  if (program == Program::kGateway)
+    return CheckCoreAddress("gateway.core", config.gateway.core, config.gateway.tls);
+  return absl::OkStatus();
+}
+
+bool IsLoopbackHost(std::string_view host) {
+  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+  const std::string name = ToLower(host);
+  if (name == "localhost" || (name.ends_with(".localhost") && name[0] != '.')) return true;
+  in_addr v4;
+  if (::inet_pton(AF_INET, name.c_str(), &v4) == 1) return (ntohl(v4.s_addr) >> 24) == 127;
+  in6_addr v6;
+  if (::inet_pton(AF_INET6, name.c_str(), &v6) != 1) return false;
+  if (IN6_IS_ADDR_V4MAPPED(&v6)) return v6.s6_addr[12] == 127;
+  return IN6_IS_ADDR_LOOPBACK(&v6);
+}
+
+std::string_view HostOfAddress(std::string_view address) {
+  if (address.starts_with('[')) {
+    const std::size_t end = address.find("]:");
+    return end == std::string_view::npos ? address : address.substr(1, end - 1);
+  }
+  const std::size_t colon = address.rfind(':');
+  if (colon == std::string_view::npos || address.find(':') != colon) return address;
+  return address.substr(0, colon);
+}
+
+}  // namespace fabro::config

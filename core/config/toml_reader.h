@@ -1,0 +1,26 @@
+// TOML text as a flat list of settings. toml++ stays in toml_reader.cc.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "core/config/keys.h"
+
+namespace fabro::config {
+
+// One value of the file, under its dotted name.
+struct Setting {
+  std::string key;
+  std::string where;           // "file:line:column"
+  std::string shown;           // the value for messages, short: "abc", 3, a table
+  std::optional<Value> value;  // nothing: of a kind that no key takes
+};
+
+// Tables are walked until a name that is a key is met, so an unknown table gives one setting for each value
+// in it. InvalidArgument "file:line:column: ..." when the text is no TOML.
+absl::StatusOr<std::vector<Setting>> ReadToml(std::string_view text, std::string_view file);
+
+}  // namespace fabro::config
