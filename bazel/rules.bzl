@@ -55,10 +55,16 @@ def fabro_proto_library(name, protos, services, imports, googleapis, deps):
         cmd = "protoc %s --include_imports --include_source_info --descriptor_set_out=$@ $(SRCS)" % include,
         visibility = ["//visibility:public"],
     )
+    native.genrule(
+        name = name + "_descriptor_set",
+        srcs = ["embed.py", "api.binpb"],
+        outs = ["descriptor_set.cc"],
+        cmd = "python3 $(location embed.py) $(location api.binpb) $@",
+    )
     native.cc_library(
         name = name,
-        srcs = [o for o in outs + grpc_outs if o.endswith(".cc")],
-        hdrs = [o for o in outs + grpc_outs if o.endswith(".h")],
+        srcs = [o for o in outs + grpc_outs if o.endswith(".cc")] + ["api.cc", "descriptor_set.cc"],
+        hdrs = [o for o in outs + grpc_outs if o.endswith(".h")] + ["api.h"],
         includes = ["."],
         copts = ["-w"],
         visibility = ["//visibility:public"],

@@ -1,7 +1,7 @@
-#!/bin/bash
+#!/usr/bin/env bash
 # Lints the protos with buf (npm @bufbuild/buf, kept in build/node). Needs the npm registry only the first time.
-set -eu
-root=$(cd "$(dirname "$0")/../.." && pwd)
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 googleapis=${FABRO_GOOGLEAPIS:-/usr/share/gocode/src/github.com/gogo/googleapis}
 buf_version=1.75.0
 
