@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -21,7 +20,6 @@ struct RunFilter {
   std::vector<RunStatus> statuses;
   std::string workflow_slug;
   std::optional<RunId> parent;
-  std::optional<std::pair<std::string, std::string>> label;
   bool oldest_first = false;  // by creation; ties by id
 };
 

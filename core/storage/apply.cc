@@ -1,0 +1,216 @@
+#include "core/storage/apply.h"
+
+#include <cstdint>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+#include "core/base/error.h"
+#include "core/base/status_macros.h"
+#include "core/storage/row_codec.h"
+#include "core/storage/statements.h"
+
+namespace fabro::storage {
+namespace {
+
+std::int64_t Number(EventSeq seq) { return static_cast<std::int64_t>(ToUint(seq)); }
+
+absl::Status RunNotFound(const RunId& run) {
+  return NotFound(Reason::kRunNotFound, run.ToString(), "Run " + run.ToString() + " not found.");
+}
+
+absl::Status StaleHead(const RunId& run, std::string_view message) {
+  return Error(absl::StatusCode::kAborted, Reason::kStaleHead, run.ToString(), message);
+}
+
+// Applies one batch. A refusal by the first write leaves nothing behind; one by a later write does.
+class Applier {
+ public:
+  Applier(SqlConnection& connection, Applied& applied) : connection_(connection), applied_(applied) {}
+
+  absl::Status operator()(CreateRun& write) {
+    RunRow& row = write.row;
+    row.head = EventSeq(write.records.size());
+    FABRO_ASSIGN_OR_RETURN(const std::int64_t created, Insert(row));
+    if (created == 0) return Refuse(StaleHead(row.id, "the run exists already"));
+    touched_ = true;
+    FABRO_RETURN_IF_ERROR(InsertFacts(row, write.source));
+    FABRO_RETURN_IF_ERROR(InsertRecords(row.id, EventSeq{}, write.records));
+    applied_.result.head = row.head;
+    return absl::OkStatus();
+  }
+
+  absl::Status operator()(AppendRecords& write) {
+    RunRow& row = write.row;
+    row.head = EventSeq(ToUint(write.expected_head) + write.records.size());
+    FABRO_ASSIGN_OR_RETURN(std::int64_t updated, Update(sql::kUpdateRunHot, row, write.expected_head));
+    if (updated == 0) {
+      FABRO_ASSIGN_OR_RETURN(updated, Update(sql::kUpdateRun, row, write.expected_head));
+    }
+    if (updated == 0) return Refuse(WhyNotUpdated(row.id, write.expected_head));
+    touched_ = true;
+    FABRO_RETURN_IF_ERROR(InsertRecords(row.id, write.expected_head, write.records));
+    if (write.snapshot) {
+      FABRO_RETURN_IF_ERROR(
+          connection_
+              .Execute(sql::kPutSnapshot, {Blob{IdBytes(row.id)}, Number(row.head), Blob{*write.snapshot}})
+              .status());
+    }
+    applied_.result.head = row.head;
+    return absl::OkStatus();
+  }
+
+  absl::Status operator()(const DeleteRun& write) {
+    std::vector<std::int64_t> keys;
+    bool active = false;
+    auto on_row = [&](const SqlRow& row) {
+      keys.push_back(row.Int(0));
+      applied_.deleted.push_back(IdAt(row, 1));
+      active = active || !IsTerminal(static_cast<RunStatus>(row.Int(2)));
+      return true;
+    };
+    FABRO_RETURN_IF_ERROR(connection_.Execute(sql::kFamily, {Blob{IdBytes(write.run)}}, on_row).status());
+    if (keys.empty()) return Refuse(RunNotFound(write.run));
+    if (active) {
+      return Refuse(FailedPrecondition(Reason::kRunActive, write.run.ToString(),
+                                       "The run or one of its child runs has not ended."));
+    }
+    touched_ = true;
+    for (const std::int64_t key : keys) {
+      for (const Statement* statement :
+           {&sql::kDeleteEvents, &sql::kDeleteSnapshot, &sql::kDeleteFacts, &sql::kDeleteRun}) {
+        FABRO_RETURN_IF_ERROR(connection_.Execute(*statement, {key}).status());
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status operator()(const PutIdempotent& write) {
+    FABRO_ASSIGN_OR_RETURN(
+        const std::int64_t put,
+        connection_.Execute(sql::kPutIdempotent,
+                            {write.principal, write.key, Blob{write.request_hash}, Blob{write.response},
+                             write.expires_at.unix_ms, write.now.unix_ms}));
+    if (put == 0) {
+      return Refuse(Error(absl::StatusCode::kAlreadyExists, Reason::kIdempotencyReuse, write.key,
+                          "a request with this key has been answered before"));
+    }
+    touched_ = true;
+    return connection_.Execute(sql::kForgetExpired, {write.now.unix_ms}).status();
+  }
+
+  // Whether the transaction must be rolled back after the error that ended the batch.
+  bool clean() const { return refused_ && !touched_; }
+
+ private:
+  absl::Status Refuse(absl::Status status) {
+    refused_ = true;
+    return status;
+  }
+
+  absl::StatusOr<std::int64_t> Insert(const RunRow& row) {
+    return connection_.Execute(
+        sql::kInsertRun,
+        {Blob{IdBytes(row.id)}, Number(row.head), row.updated_at.unix_ms, OptionalTime(row.started_at),
+         OptionalTime(row.finished_at), row.outcome, OptionalText(row.error), std::int64_t{row.simulated},
+         std::int64_t{row.stage_count}, std::int64_t{row.open_questions}, row.question_text, row.current_node,
+         static_cast<std::int64_t>(row.status), OptionalQueueState(row.queue_state),
+         -std::int64_t{row.priority}, row.queue_key, OptionalTime(row.wake_at),
+         row.parent ? SqlValue(Blob{IdBytes(*row.parent)}) : SqlValue(), row.workflow_slug});
+  }
+
+  absl::Status InsertFacts(const RunRow& row, const RunSource& source) {
+    const std::string labels = EncodeLabels(row.labels);
+    return connection_
+        .Execute(sql::kInsertFacts,
+                 {Blob{IdBytes(row.id)}, row.created_at.unix_ms, row.workflow_name, row.title, row.goal,
+                  row.created_by, Blob{labels}, source.source, source.settings_json, source.vars_json})
+        .status();
+  }
+
+  absl::StatusOr<std::int64_t> Update(const Statement& statement, const RunRow& row, EventSeq expected) {
+    return connection_.Execute(
+        statement,
+        {Blob{IdBytes(row.id)}, Number(row.head), row.updated_at.unix_ms, OptionalTime(row.started_at),
+         OptionalTime(row.finished_at), row.outcome, OptionalText(row.error), std::int64_t{row.simulated},
+         std::int64_t{row.stage_count}, std::int64_t{row.open_questions}, row.question_text, row.current_node,
+         static_cast<std::int64_t>(row.status), OptionalQueueState(row.queue_state),
+         -std::int64_t{row.priority}, row.queue_key, OptionalTime(row.wake_at), Number(expected)});
+  }
+
+  absl::Status WhyNotUpdated(const RunId& run, EventSeq expected) {
+    std::int64_t head = -1;
+    auto on_row = [&](const SqlRow& row) {
+      head = row.Int(0);
+      return false;
+    };
+    FABRO_RETURN_IF_ERROR(connection_.Execute(sql::kHead, {Blob{IdBytes(run)}}, on_row).status());
+    if (head < 0) return RunNotFound(run);
+    return StaleHead(
+        run, "the run's head is " + std::to_string(head) + ", not " + std::to_string(Number(expected)));
+  }
+
+  absl::Status InsertRecords(const RunId& run, EventSeq after, const std::vector<RecordBytes>& records) {
+    if (records.empty()) return absl::OkStatus();
+    std::string events;
+    std::string deltas;
+    bool any_delta = false;
+    for (const RecordBytes& record : records) {
+      AppendFrame(events, record.event);
+      AppendFrame(deltas, record.delta);
+      any_delta = any_delta || !record.delta.empty();
+    }
+    return connection_
+        .Execute(sql::kInsertEvents,
+                 {Blob{IdBytes(run)}, Number(after) + 1, static_cast<std::int64_t>(records.size()),
+                  Blob{events}, any_delta ? SqlValue(Blob{deltas}) : SqlValue()})
+        .status();
+  }
+
+  static SqlValue OptionalText(const std::optional<std::string>& text) {
+    return text ? SqlValue(*text) : SqlValue();
+  }
+
+  SqlConnection& connection_;
+  Applied& applied_;
+  bool touched_ = false;
+  bool refused_ = false;
+};
+
+}  // namespace
+
+Applied Apply(SqlConnection& connection, WriteBatch& batch) {
+  Applied applied;
+  Applier applier(connection, applied);
+  if (batch.writes.empty()) applied.status = connection.Execute(sql::kProbe, {}).status();
+  for (Write& write : batch.writes) {
+    applied.status = std::visit(applier, write);
+    if (!applied.status.ok()) break;
+  }
+  applied.clean = applied.status.ok() || applier.clean();
+  return applied;
+}
+
+std::size_t SizeOf(const WriteBatch& batch) {
+  std::size_t size = 0;
+  auto add_records = [&](const std::vector<RecordBytes>& records) {
+    for (const RecordBytes& record : records) size += record.event.size() + record.delta.size() + 32;
+  };
+  for (const Write& write : batch.writes) {
+    size += 512;
+    if (const auto* create = std::get_if<CreateRun>(&write)) {
+      size += create->source.source.size() + create->source.settings_json.size() +
+              create->source.vars_json.size();
+      size += create->row.goal.size();
+      add_records(create->records);
+    } else if (const auto* append = std::get_if<AppendRecords>(&write)) {
+      size += append->snapshot ? append->snapshot->size() : 0;
+      add_records(append->records);
+    } else if (const auto* put = std::get_if<PutIdempotent>(&write)) {
+      size += put->response.size();
+    }
+  }
+  return size;
+}
+
+}  // namespace fabro::storage
