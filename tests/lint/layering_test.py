@@ -49,7 +49,7 @@ HEADERS = [
      "request and response messages stop at core/rpc; the gateway goes by descriptors"),
     (r"boost/beast/", r"gateway/http/.*\.cc|gateway/http/.*_impl\.h",
      "Beast is instantiated in gateway/http only"),
-    (r"boost/asio/(?!awaitable\.hpp)", r"core/async/.*|gateway/http/.*\.cc|core/sandbox/process\.cc|core/rpc/call\.cc",
+    (r"boost/asio/(?!awaitable\.hpp)", r"core/async/.*|gateway/http/.*\.cc|gateway/http/.*_impl\.h|core/sandbox/process\.cc|core/rpc/call\.cc",
      "Asio beyond awaitable.hpp is behind core/async"),
     (r"sqlite3\.h", r"core/storage/sqlite/.*\.cc", "SQLite is behind core/storage/sqlite"),
     (r"libpq-fe\.h", r"core/storage/postgres/.*\.cc", "libpq is behind core/storage/postgres"),

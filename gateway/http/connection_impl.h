@@ -1,0 +1,58 @@
+// One client connection, from its first byte to its last. Private to this folder.
+#pragma once
+
+#include <atomic>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "core/async/executor.h"
+#include "core/async/sleep.h"
+#include "core/async/task.h"
+#include "core/async/task_scope.h"
+#include "gateway/http/access_log.h"
+#include "gateway/http/limits.h"
+#include "gateway/http/message.h"
+
+namespace fabro::http {
+
+// What the connections of a listener share. Outlives them.
+struct Shared {
+  Shared(Handler& h, TimeSource& t, HttpLimits l, AccessLog log, std::string security_lines);
+
+  Handler& handler;
+  TimeSource& time;
+  const HttpLimits limits;
+  const AccessLog access_log;  // may be empty
+  const std::string security;
+  std::atomic<std::int64_t> now_ms{0};  // the steady clock as of the last tick
+  std::atomic<bool> draining{false};
+};
+
+// Every method but Run may be called from any thread; the work happens on the connection's strand.
+class Connection : public std::enable_shared_from_this<Connection> {
+ public:
+  virtual ~Connection() = default;
+
+  // Serves requests until the connection ends.
+  virtual Task<void> Run() = 0;
+  // The coroutine that runs Run, to be cancelled when the client goes away. Given once, about when Run
+  // begins.
+  virtual void SetTask(TaskHandle task) = 0;
+
+  virtual void CheckDeadline(std::int64_t now_ms) = 0;
+  virtual void Drain() = 0;  // no further request after the one in progress
+  virtual void Abort() = 0;  // now
+};
+
+// The only transport yet; TLS is the second instantiation of the same class in connection.cc.
+using PlainSocket =
+    boost::asio::basic_stream_socket<boost::asio::ip::tcp, boost::asio::io_context::executor_type>;
+
+// `refuse`: the server is full, every request is answered 503.
+std::shared_ptr<Connection> MakeConnection(PlainSocket socket, Executor strand, std::string peer,
+                                           Shared& shared, bool refuse);
+
+}  // namespace fabro::http

@@ -1,0 +1,147 @@
+#include "gateway/http/request_parser.h"
+
+#include <boost/asio/buffer.hpp>
+#include <boost/beast/http/basic_parser.hpp>
+#include <boost/beast/http/error.hpp>
+#include <cstdint>
+#include <utility>
+
+#include "core/base/strings.h"
+
+namespace fabro::http {
+namespace beast = boost::beast;
+using beast::error_code;
+
+namespace {
+
+// A chunk's size line or the trailer is parsed whole, so it has to be kept whole; that much of it.
+constexpr std::size_t kMaxUnparsedBytes = 16 * 1024;
+
+std::string ToString(beast::string_view text) { return {text.data(), text.size()}; }
+
+Fault FaultOf(const error_code& error) {
+  if (error == beast::http::error::body_limit) return {413, "The body is too large."};
+  if (error == beast::http::error::header_limit) return {431, "The request's headers are too large."};
+  if (error == beast::http::error::bad_chunk || error == beast::http::error::bad_chunk_extension) {
+    return {400, "The chunked body is malformed."};
+  }
+  return {400, "The request is malformed."};
+}
+
+// Splits an absolute target into authority and origin form.
+void Normalise(Request& request) {
+  const std::size_t scheme_end = request.target.find("://");
+  if (request.target.starts_with('/') || scheme_end == std::string::npos) return;
+  const std::size_t begin = scheme_end + 3;
+  const std::size_t end = std::min(request.target.find_first_of("/?", begin), request.target.size());
+  request.authority = request.target.substr(begin, end - begin);
+  std::string rest = request.target.substr(end);
+  request.target = rest.starts_with('/') ? std::move(rest) : "/" + rest;
+}
+
+}  // namespace
+
+class RequestParser::Impl final : public beast::http::basic_parser<true> {
+ public:
+  explicit Impl(const HttpLimits& l) : limits(l) {
+    header_limit(static_cast<std::uint32_t>(l.max_header_bytes));
+    body_limit(static_cast<std::uint64_t>(l.max_body_bytes));
+    eager(true);
+  }
+
+  const HttpLimits limits;
+  HeadScanner scanner;
+  Request request;
+  bool head_read = false;
+  bool wants_continue = false;
+  bool bad_expectation = false;
+
+ private:
+  void on_request_impl(beast::http::verb, beast::string_view method, beast::string_view target, int version,
+                       error_code& error) override {
+    error = {};
+    request.verb = ToString(method);
+    request.target = ToString(target);
+    request.minor_version = version % 10;
+  }
+  void on_response_impl(int, beast::string_view, int, error_code&) override {}
+
+  void on_field_impl(beast::http::field field, beast::string_view name, beast::string_view value,
+                     error_code& error) override {
+    error = {};
+    if (head_read) return;  // a trailer: nothing of ours reads them
+    if (field == beast::http::field::host) request.authority = ToString(value);
+    if (field == beast::http::field::expect) {
+      wants_continue = beast::iequals(value, "100-continue");
+      bad_expectation = !wants_continue;
+    }
+    request.headers.push_back({ToLower(std::string_view(name.data(), name.size())), ToString(value)});
+  }
+
+  void on_header_impl(error_code& error) override {
+    error = {};
+    head_read = true;
+    Normalise(request);
+  }
+
+  void on_body_init_impl(const boost::optional<std::uint64_t>& length, error_code& error) override {
+    error = {};
+    // Not more than a part in advance: a client that only claims a large body must not cost one.
+    if (length) request.body.reserve(static_cast<std::size_t>(std::min<std::uint64_t>(*length, 64 * 1024)));
+  }
+  std::size_t on_body_impl(beast::string_view body, error_code& error) override {
+    error = {};
+    request.body.append(body.data(), body.size());
+    return body.size();
+  }
+  void on_chunk_header_impl(std::uint64_t, beast::string_view, error_code& error) override { error = {}; }
+  std::size_t on_chunk_body_impl(std::uint64_t, beast::string_view body, error_code& error) override {
+    return on_body_impl(body, error);
+  }
+  void on_finish_impl(error_code& error) override { error = {}; }
+};
+
+RequestParser::RequestParser(const HttpLimits& limits) : impl_(std::make_unique<Impl>(limits)) {}
+RequestParser::~RequestParser() = default;
+
+RequestParser::Progress RequestParser::Feed(std::string_view input) {
+  Progress progress;
+  if (!impl_->head_read) {
+    const HeadScanner::Result scan = impl_->scanner.Scan(input, impl_->limits);
+    progress.fault = scan.fault;
+    if (scan.fault || scan.size == 0) return progress;
+    progress.fault = CheckHead(input.substr(0, scan.size), impl_->limits);
+    if (progress.fault) return progress;
+  }
+  while (!impl_->is_done() && progress.consumed < input.size()) {
+    const std::string_view rest = input.substr(progress.consumed);
+    error_code error;
+    const std::size_t used = impl_->put(boost::asio::const_buffer(rest.data(), rest.size()), error);
+    progress.consumed += used;
+    if (error == beast::http::error::need_more) {
+      if (input.size() - progress.consumed > kMaxUnparsedBytes) {
+        progress.fault = Fault{400, "The chunked body is malformed."};
+      }
+      break;
+    }
+    if (error) {
+      progress.fault = FaultOf(error);
+      return progress;
+    }
+    if (used == 0) break;
+  }
+  if (impl_->bad_expectation)
+    progress.fault = Fault{417, "The only expectation understood here is 100-continue."};
+  return progress;
+}
+
+bool RequestParser::head_done() const { return impl_->head_read; }
+bool RequestParser::done() const { return impl_->is_done(); }
+bool RequestParser::keep_alive() const { return impl_->keep_alive(); }
+bool RequestParser::expects_continue() const {
+  return impl_->wants_continue && impl_->request.minor_version == 1;
+}
+const Request& RequestParser::request() const { return impl_->request; }
+Request RequestParser::Take() { return std::move(impl_->request); }
+
+}  // namespace fabro::http
