@@ -2,6 +2,7 @@
 #pragma once
 
 #include <deque>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -21,16 +22,10 @@ class Channel {
   explicit Channel(std::size_t capacity) : capacity_(capacity) {}
 
   // False when full or closed.
-  bool TrySend(T value) {
-    std::shared_ptr<Waiter> receiver;
-    {
-      MutexLock lock(&mutex_);
-      if (closed_ || !Put(value)) return false;
-      receiver = TakeFirst(receivers_);
-    }
-    if (receiver) receiver->Complete(absl::OkStatus());
-    return true;
-  }
+  bool TrySend(T value) { return Push(std::move(value), capacity_); }
+
+  // Whatever the capacity: for senders that are few by their nature. False when closed.
+  bool SendBeyondCapacity(T value) { return Push(std::move(value), std::numeric_limits<std::size_t>::max()); }
 
   // Cancelled when the coroutine is cancelled or the channel is closed.
   Task<absl::Status> Send(T value) {
@@ -40,7 +35,7 @@ class Channel {
       {
         MutexLock lock(&mutex_);
         if (closed_) co_return Cancelled("the channel is closed");
-        if (Put(value)) {
+        if (Put(value, capacity_)) {
           receiver = TakeFirst(receivers_);
         } else {
           wait = std::make_shared<Waiter>();
@@ -101,6 +96,11 @@ class Channel {
     return value;
   }
 
+  bool empty() {
+    MutexLock lock(&mutex_);
+    return items_.empty();
+  }
+
   void Close() {
     std::deque<std::shared_ptr<Waiter>> waiting;
     {
@@ -113,11 +113,22 @@ class Channel {
   }
 
  private:
+  bool Push(T value, std::size_t capacity) {
+    std::shared_ptr<Waiter> receiver;
+    {
+      MutexLock lock(&mutex_);
+      if (closed_ || !Put(value, capacity)) return false;
+      receiver = TakeFirst(receivers_);
+    }
+    if (receiver) receiver->Complete(absl::OkStatus());
+    return true;
+  }
+
   using Waiters = std::deque<std::shared_ptr<Waiter>>;
 
   // Takes the value when there is room.
-  bool Put(T& value) REQUIRES(mutex_) {
-    if (items_.size() >= capacity_) return false;
+  bool Put(T& value, std::size_t capacity) REQUIRES(mutex_) {
+    if (items_.size() >= capacity) return false;
     items_.push_back(std::move(value));
     return true;
   }

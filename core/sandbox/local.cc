@@ -101,10 +101,11 @@ Task<absl::StatusOr<CommandResult>> LocalSandbox::Run(Command command, OutputSin
   // The started process must have an owner whatever happens to the caller meanwhile.
   auto started = std::make_shared<std::optional<absl::StatusOr<ProcessHandles>>>();
   auto waiter = std::make_shared<Waiter>();
-  const bool accepted = pool_.TryRun([argv, env, dir = command.work_dir, started, waiter] {
-    started->emplace(StartProcess(argv, env, dir));
-    waiter->Complete(absl::OkStatus());
-  });
+  const bool accepted =
+      pool_.TryRun([argv, env, dir = command.work_dir, input = command.input, started, waiter] {
+        started->emplace(StartProcess(argv, env, dir, input));
+        waiter->Complete(absl::OkStatus());
+      });
   if (!accepted) {
     co_return Error(absl::StatusCode::kResourceExhausted, Reason::kLimit, "",
                     "too many commands are being started");

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -50,6 +51,20 @@ absl::Status MakePipe(Fd& read_end, Fd& write_end) {
   return absl::OkStatus();
 }
 
+// A file in memory, at its beginning: unlike a pipe, it takes any size without a writer.
+absl::Status MakeInput(std::string_view input, Fd& out) {
+  out.Reset(input.empty() ? ::open("/dev/null", O_RDONLY | O_CLOEXEC) : ::memfd_create("stdin", MFD_CLOEXEC));
+  if (out.get() < 0) return ErrnoError(errno, "making a command's standard input");
+  while (!input.empty()) {
+    const ssize_t written = ::write(out.get(), input.data(), input.size());
+    if (written < 0 && errno != EINTR) return ErrnoError(errno, "writing a command's standard input");
+    if (written > 0) input.remove_prefix(static_cast<std::size_t>(written));
+  }
+  if (::lseek(out.get(), 0, SEEK_SET) != 0 && errno != ESPIPE)
+    return ErrnoError(errno, "rewinding standard input");
+  return absl::OkStatus();
+}
+
 // posix_spawn's own setup, freed on every way out.
 struct SpawnSetup {
   SpawnSetup() {
@@ -72,14 +87,17 @@ int ExitCodeOf(int wait_status) {
 }  // namespace
 
 absl::StatusOr<ProcessHandles> StartProcess(const std::vector<std::string>& argv, const Environment& env,
-                                            const std::string& work_dir) {
+                                            const std::string& work_dir, std::string_view input) {
   FABRO_CHECK(!argv.empty());
   Fd out_read, out_write, err_read, err_write;
   FABRO_RETURN_IF_ERROR(MakePipe(out_read, out_write));
   FABRO_RETURN_IF_ERROR(MakePipe(err_read, err_write));
 
+  Fd in;
+  FABRO_RETURN_IF_ERROR(MakeInput(input, in));
+
   SpawnSetup setup;
-  posix_spawn_file_actions_addopen(&setup.actions, 0, "/dev/null", O_RDONLY, 0);
+  posix_spawn_file_actions_adddup2(&setup.actions, in.get(), 0);
   posix_spawn_file_actions_adddup2(&setup.actions, out_write.get(), 1);
   posix_spawn_file_actions_adddup2(&setup.actions, err_write.get(), 2);
   posix_spawn_file_actions_addchdir_np(&setup.actions, work_dir.c_str());

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -21,9 +22,9 @@ struct ProcessHandles {
   int err = -1;
 };
 
-// Blocking. Starts argv in a session of its own with standard input from /dev/null.
+// Blocking. Starts argv in a session of its own, with `input` as its standard input.
 absl::StatusOr<ProcessHandles> StartProcess(const std::vector<std::string>& argv, const Environment& env,
-                                            const std::string& work_dir);
+                                            const std::string& work_dir, std::string_view input);
 
 // Used from one coroutine at a time, except that ReadOut, ReadErr and WaitExit may be awaited side by side on
 // one strand. Destroying it kills and reaps a process that still runs.

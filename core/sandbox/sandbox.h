@@ -22,6 +22,7 @@ struct Command {
   Environment env;                // added to the sandbox's own; a later name wins
   std::string work_dir;           // absolute; exists
   std::chrono::milliseconds timeout{std::chrono::minutes(10)};
+  std::string input;  // what it reads from standard input
 };
 
 // How a command ended. Its output is bounded: see OutputTail.

@@ -159,6 +159,13 @@ TEST_F(LocalSandboxTest, OutputThatIsNoUtf8StillBecomesText) {
             "b€\xEF\xBF\xBD");
 }
 
+TEST_F(LocalSandboxTest, InputOfAnySizeReachesTheCommand) {
+  Command command = Bash("wc -c");
+  command.input = std::string(3'000'000, 'x');
+  EXPECT_EQ(Run(command)->out, "3000000\n");
+  EXPECT_EQ(Run(Bash("wc -c"))->out, "0\n");
+}
+
 TEST_F(LocalSandboxTest, SecretsOfTheServerStayWithTheServer) {
   setenv("FABRO_TEST_API_KEY", "top-secret", 1);
   setenv("FABRO_TEST_PLAIN", "not on the list", 1);
