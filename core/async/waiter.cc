@@ -111,4 +111,24 @@ Task<absl::Status> Waiter::WaitUncancelled() {
   co_return impl->Take();
 }
 
+Task<absl::Status> Waiter::WaitOrAbort(std::function<void()> on_cancel) {
+  const std::shared_ptr<Impl> impl = impl_;
+  const asio::cancellation_state state = co_await asio::this_coro::cancellation_state;
+  if (impl->Ready()) co_return impl->Take();
+  // The slot keeps its handler after this wait; with the hook gone it does nothing.
+  const auto hook = std::make_shared<std::function<void()>>(std::move(on_cancel));
+  if (state.cancelled() != asio::cancellation_type::none) (*hook)();
+  auto start = [impl, hook](auto handler) {
+    auto slot = asio::get_associated_cancellation_slot(handler);
+    if (slot.is_connected()) {
+      slot.assign([weak = std::weak_ptr<std::function<void()>>(hook)](asio::cancellation_type) {
+        if (const auto alive = weak.lock()) (*alive)();
+      });
+    }
+    impl->Start(std::move(handler));
+  };
+  co_await asio::async_initiate<const asio::use_awaitable_t<>&, void()>(start, asio::use_awaitable);
+  co_return impl->Take();
+}
+
 }  // namespace fabro

@@ -1,6 +1,7 @@
 // One suspension, completed from anywhere: the seam between coroutines and everything that is not one.
 #pragma once
 
+#include <functional>
 #include <memory>
 
 #include "absl/status/status.h"
@@ -23,6 +24,11 @@ class Waiter {
 
   // Like Wait(), but does not react to cancellation: for what must be known to the end.
   Task<absl::Status> WaitUncancelled();
+
+  // Like WaitUncancelled(), but when the coroutine is cancelled meanwhile, or was before, `on_cancel` is
+  // called once, on its executor; it should bring Complete() about. For operations that must have ended
+  // before their memory goes.
+  Task<absl::Status> WaitOrAbort(std::function<void()> on_cancel);
 
   // False when it was completed or cancelled before.
   bool Complete(absl::Status status);

@@ -107,6 +107,7 @@ class StreamCall final : public grpc::ServerWriteReactor<grpc::ByteBuffer>, publ
   static StreamCall* Start(const Edge& edge, grpc::CallbackServerContext* context, std::string_view method,
                            const google::protobuf::Message& request, StreamHandler handler) {
     auto call = std::make_shared<StreamCall>(edge, *context, method);
+    call->context_ = context;
     call->self_ = call;
     const absl::Status refused = call->guard_.Check(request);
     if (!refused.ok()) {
@@ -123,7 +124,10 @@ class StreamCall final : public grpc::ServerWriteReactor<grpc::ByteBuffer>, publ
       : guard_(edge, context, method) {}
 
   void Accept() override {
-    if (!std::exchange(accepted_, true)) StartSendInitialMetadata();
+    if (std::exchange(accepted_, true)) return;
+    // Says in words what an empty head cannot: a refusal may begin with an empty head as well.
+    context_->AddInitialMetadata("x-fabro-stream", "open");
+    StartSendInitialMetadata();
   }
 
   Task<absl::Status> Write(std::string_view message) override {
@@ -155,7 +159,8 @@ class StreamCall final : public grpc::ServerWriteReactor<grpc::ByteBuffer>, publ
 
   Guard guard_;
   TaskHandle task_;
-  bool accepted_ = false;  // on the call's strand only
+  grpc::CallbackServerContext* context_ = nullptr;  // gRPC's, lives until OnDone
+  bool accepted_ = false;                           // on the call's strand only
   std::atomic<bool> first_came_ = false;
   std::shared_ptr<Waiter> written_;
   grpc::ByteBuffer in_flight_;

@@ -1,0 +1,22 @@
+// The core over gRPC, generically: no generated stub, so a method more is no code more.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "gateway/upstream/upstream.h"
+
+namespace grpc {
+class Channel;
+}
+
+namespace fabro::upstream {
+
+// A plain channel to "unix:/path/core.sock" or "host:port". Connects on first use; after a failure it tries
+// again within half a second, so a core that restarts is found soon.
+std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address);
+
+// The channel may also be grpc::Server::InProcessChannel's.
+std::unique_ptr<Upstream> MakeGrpcUpstream(std::shared_ptr<grpc::Channel> channel);
+
+}  // namespace fabro::upstream
