@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -28,40 +27,52 @@ class Node {
   // Walks an array or object: for (auto child = node.First(); child; child = child->Next()).
   std::optional<Node> First() const;
   std::optional<Node> Next() const;
-  std::string_view key() const;                          // of a child of an object
-  std::optional<Node> Find(std::string_view key) const;  // a member of an object
+  std::string_view key() const;  // of a child of an object
+  std::optional<Node> Find(
+      std::string_view key) const;  // a member of an object; looks at one after the other
 
  private:
   friend class Document;
-  Node(const Document* document, std::uint32_t index) : document_(document), index_(index) {}
+  Node(const Document* document, std::uint32_t index, std::uint32_t limit)
+      : document_(document), index_(index), limit_(limit) {}
+  std::optional<Node> At(std::uint32_t index, std::uint32_t limit) const;
+
   const Document* document_;
   std::uint32_t index_;
+  std::uint32_t limit_;  // index after the siblings
 };
 
+// Holds views of the text it was read from, which must outlive it.
 class Document {
  public:
-  static constexpr int kMaxDepth = 64;
+  static constexpr std::size_t kMaxDepth = 64;
+  static constexpr std::size_t kMaxValues = 500'000;  // with keys; 16 bytes each
+  static constexpr std::size_t kMaxBytes = 1u << 30;
 
-  // InvalidArgument with what is wrong and where: "line 3, column 7: the key \"goal\" appears twice". `text`
-  // must outlive the document. At most 4 GiB.
+  // InvalidArgument with what is wrong and where: `The JSON is not valid: the key "goal" appears twice (line
+  // 3, column 7).`
   static absl::StatusOr<Document> Parse(std::string_view text);
 
-  Node root() const { return Node(this, 0); }
+  Node root() const { return Node(this, 0, 1); }
 
  private:
   friend class Node;
   friend class Reader;
+  // A key is an entry of its own before its value.
   struct Entry {
-    std::string_view text;  // of a string or number
-    std::string_view key;
-    std::uint32_t count = 0;   // children
-    std::uint32_t end = 0;     // index after this value and all inside it
-    std::uint32_t parent = 0;  // index of the enclosing value; its own for the root
+    std::uint32_t at = 0;    // a string's or number's first character in its buffer
+    std::uint32_t size = 0;  // its length; children of an array or object
+    std::uint32_t next = 0;  // index after this value and all inside it
     Type type = Type::kNull;
+    bool is_key = false;
+    bool is_unescaped = false;  // the buffer is `unescaped_`, not the text
   };
+  Document() = default;
+  std::string_view TextOf(const Entry& entry) const;
+
+  std::string_view text_;
+  std::string unescaped_;       // characters of all strings that had escapes
   std::vector<Entry> entries_;  // in the order of the text: a value, then its children
-  std::deque<std::string>
-      unescaped_;  // characters of strings that had escapes; a deque, so that views stay valid
 };
 
 }  // namespace fabro::json

@@ -68,6 +68,7 @@ struct Bounds {
   std::uint32_t max_length = 0;
   std::optional<double> minimum;
   std::optional<double> maximum;
+  bool clamp = false;  // a number out of bounds moves to the nearest bound
   std::string format;
   std::string example;  // JSON text
 };
@@ -137,6 +138,11 @@ class Shapes {
   static absl::StatusOr<std::unique_ptr<const Shapes>> Build(
       const std::vector<const google::protobuf::Descriptor*>& types,
       google::protobuf::MessageFactory* factory);
+
+  // The same, with the faults apart, for those who have more of their own to tell.
+  static std::unique_ptr<const Shapes> Compile(const std::vector<const google::protobuf::Descriptor*>& types,
+                                               google::protobuf::MessageFactory* factory,
+                                               std::vector<std::string>& faults);
 
   ~Shapes();
   Shapes(const Shapes&) = delete;

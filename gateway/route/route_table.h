@@ -61,7 +61,8 @@ struct Route {
   std::string accept;                        // chosen by this media type in Accept
   std::string select_field;                  // chosen by this boolean member of the body ...
   bool default_selected = false;             // ... which counts as true when absent
-  std::string location;                      // template of the Location header; empty: none
+  std::optional<PathTemplate> location;      // of the Location header ...
+  std::vector<FieldPath> location_fields;    // ... and the output's fields that its variables are
   std::chrono::milliseconds timeout{30000};  // not for streams
   std::vector<int> errors;                   // documented beyond the usual ones
 
@@ -82,7 +83,7 @@ class Endpoint {
   const Route& Choose(std::string_view accept, const json::Document* body) const;
 
  private:
-  friend class RouteTable;
+  friend class RouteCompiler;
   std::vector<std::unique_ptr<const Route>> routes_;  // the one that is taken otherwise comes last
 };
 
