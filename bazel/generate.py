@@ -4,7 +4,7 @@
 usage: bazel/generate.py [--check] [BUILD_GRAPH]        (default: build/dev/build_graph.txt)
 
 CMakeLists.txt files are what people edit. Each fabro_library, fabro_program and fabro_test there appends a line
-"kind|folder|name|sources|headers|dependencies" to the build graph while CMake configures.
+"kind|folder|name|sources|headers|dependencies|programs" to the build graph while CMake configures.
 """
 import collections
 import pathlib
@@ -44,15 +44,33 @@ def source(path, folder):
     return "//" + whole.rsplit("/", 1)[0] + ":" + whole.rsplit("/", 1)[1]
 
 
+def test_headers(files, libraries):
+    """The headers under tests/ that these files include, of folders that are no library."""
+    found, queue = set(), list(files)
+    while queue:
+        text = (ROOT / queue.pop()).read_text()
+        for header in re.findall(r'^#include "(tests/[^"]+)"', text, re.M):
+            if header not in found and header.rsplit("/", 1)[0] not in libraries and (ROOT / header).is_file():
+                found.add(header)
+                queue.append(header)
+    return found
+
+
 def packages(graph_text):
+    libraries = {line.split("|")[1] for line in graph_text.splitlines() if line.startswith("library|")}
     rules = collections.defaultdict(list)
     for line in filter(None, graph_text.splitlines()):
-        kind, folder, name, srcs, hdrs, deps = line.split("|")
+        kind, folder, name, srcs, hdrs, deps, programs = line.split("|")
         deps = deps.split(",") + (["@gtest"] if kind == "test" else [])
         files = [source(f, folder) for f in srcs.split(",") if f]
         headers = [source(f, folder) for f in hdrs.split(",") if f]
+        if kind == "test":
+            depth = "../" * (folder.count("/") + 1)
+            ours = [f"{folder}/{f}" for f in srcs.split(",")]
+            headers = [source(depth + h, folder) for h in test_headers(ours, libraries)]
         pairs = [("srcs", files), ("hdrs", headers)] if kind == "library" else [("srcs", files + headers)]
         pairs.append(("deps", {label(d, folder) for d in deps if d}))
+        pairs.append(("programs", [f"//{d}:{n}" for d, n in (p.rsplit("/", 1) for p in programs.split(",") if p)]))
         rules[folder].append([f"fabro_cc_{kind}(", f'    name = "{name}",'] + attributes(pairs) + [")"])
     return rules
 
@@ -93,7 +111,8 @@ def build_files(graph_text):
             text += f'load("//bazel:rules.bzl", {", ".join(f"{chr(34)}{k}{chr(34)}" for k in kinds)})\n\n'
         if exported[folder]:
             text += "exports_files([" + ", ".join(f'"{f}"' for f in sorted(exported[folder])) + "])\n\n"
-        texts[folder] = text + "\n\n".join("\n".join(rule) for rule in rules[folder]).rstrip() + "\n"
+        texts[folder] = text + "\n\n".join("\n".join(rule) for rule in rules[folder])
+        texts[folder] = texts[folder].rstrip() + "\n"
     return texts
 
 

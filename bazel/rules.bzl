@@ -15,18 +15,22 @@ def fabro_cc_library(name, copts = [], **kwargs):
 def fabro_cc_program(name, copts = [], **kwargs):
     native.cc_binary(name = name, copts = _COPTS + copts, visibility = ["//visibility:public"], **kwargs)
 
-def fabro_cc_test(name, copts = [], data = [], **kwargs):
-    """A GoogleTest program. The other files of its folder lie beside it when it runs."""
+def fabro_cc_test(name, copts = [], programs = [], **kwargs):
+    """A GoogleTest program. The other files of its folder lie beside it when it runs, and the programs are where macros say."""
     native.cc_test(
         name = name,
         copts = _COPTS + copts,
-        data = data + native.glob(["**"], exclude = ["**/*.cc", "**/*.h", "**/*.py", "CMakeLists.txt", "BUILD.bazel"], allow_empty = True),
+        local_defines = [
+            '%s_PROGRAM=\\"%s\\"' % (p.split(":")[1].upper().replace("-", "_"), p[2:].replace(":", "/"))
+            for p in programs
+        ],
+        data = programs + native.glob(["**"], exclude = ["**/*.cc", "**/*.h", "**/*.py", "CMakeLists.txt", "BUILD.bazel"], allow_empty = True),
         timeout = "moderate",
         **kwargs
     )
 
 def fabro_proto_library(name, protos, services, imports, googleapis, deps):
-    """Runs the system's protoc over the whole proto/ tree: one library for all of it.
+    """Runs the system's protoc over the whole proto/ tree: one library for all of it, its descriptors included.
 
     Args:
       name: of the library.

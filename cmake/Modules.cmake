@@ -3,12 +3,13 @@
 define_property(GLOBAL PROPERTY FABRO_BUILD_GRAPH)
 
 function(_fabro_record kind name)
-  cmake_parse_arguments(A "" "" "SRCS;HDRS;DEPS;DATA" ${ARGN})
+  cmake_parse_arguments(A "" "" "SRCS;HDRS;DEPS;PROGRAMS" ${ARGN})
   file(RELATIVE_PATH dir ${PROJECT_SOURCE_DIR} ${CMAKE_CURRENT_SOURCE_DIR})
   list(JOIN A_SRCS "," s)
   list(JOIN A_HDRS "," h)
   list(JOIN A_DEPS "," d)
-  set_property(GLOBAL APPEND PROPERTY FABRO_BUILD_GRAPH "${kind}|${dir}|${name}|${s}|${h}|${d}")
+  list(JOIN A_PROGRAMS "," p)
+  set_property(GLOBAL APPEND PROPERTY FABRO_BUILD_GRAPH "${kind}|${dir}|${name}|${s}|${h}|${d}|${p}")
 endfunction()
 
 function(_fabro_link target)
@@ -57,12 +58,21 @@ if(FABRO_SANITIZE)
     "TSAN_OPTIONS=ignore_noninstrumented_modules=1 second_deadlock_stack=1 ${symbolizer} suppressions=${PROJECT_SOURCE_DIR}/tests/support/tsan.supp")
 endif()
 
-# A GoogleTest program. It runs in the source tree's root, so that data files are named from there.
+# A GoogleTest program. It runs in the source tree's root, so that data files are named from there. PROGRAMS are built before
+# it, and their paths are macros: cli/fabro is FABRO_PROGRAM, core/sandbox/fabro-stage is FABRO_STAGE_PROGRAM (relative under
+# Bazel).
 function(fabro_test name)
-  cmake_parse_arguments(A "" "" "SRCS;HDRS;DEPS" ${ARGN})
+  cmake_parse_arguments(A "" "" "SRCS;HDRS;DEPS;PROGRAMS" ${ARGN})
   add_executable(${name} ${A_SRCS})
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
   _fabro_link(${name} ${A_DEPS} @gtest)
+  foreach(program ${A_PROGRAMS})
+    get_filename_component(program ${program} NAME)
+    string(TOUPPER ${program} macro)
+    string(REPLACE "-" "_" macro ${macro})
+    add_dependencies(${name} ${program})
+    target_compile_definitions(${name} PRIVATE ${macro}_PROGRAM="${CMAKE_BINARY_DIR}/bin/${program}")
+  endforeach()
   add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
   set_tests_properties(${name} PROPERTIES TIMEOUT 300 ENVIRONMENT "${FABRO_TEST_ENVIRONMENT}")
   _fabro_record(test ${name} ${ARGN})

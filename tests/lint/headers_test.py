@@ -26,7 +26,7 @@ def main(build):
 
     files = {}
     for line in filter(None, (build / "build_graph.txt").read_text().splitlines()):
-        _, folder, _, srcs, hdrs, _ = line.split("|")
+        _, folder, _, srcs, hdrs, _, _ = line.split("|")
         for header in filter(None, hdrs.split(",")):
             nearest = [f for f in (folder, str(pathlib.PurePath(folder, header).parent)) if f in flags]
             files[f"{folder}/{header}"] = flags[nearest[0]] if nearest else next(iter(flags.values()))

@@ -61,7 +61,7 @@ class LocalSandboxTest : public ::testing::Test {
 
   static LocalOptions Options() {
     LocalOptions options;
-    options.stage_helper = FABRO_STAGE_HELPER;
+    options.stage_helper = std::filesystem::absolute(FABRO_STAGE_PROGRAM).string();
     options.grace = milliseconds(200);
     options.max_output_bytes = 4096;
     return options;
