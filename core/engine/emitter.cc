@@ -1,0 +1,155 @@
+#include "core/engine/emitter.h"
+
+#include "core/base/error.h"
+#include "core/engine/context_view.h"
+#include "core/engine/fold.h"
+#include "core/engine/signature.h"
+#include "core/engine/words.h"
+#include "fabro/internal/v1/state.pb.h"
+#include "fabro/v1/event.pb.h"
+
+namespace fabro::engine {
+
+using internal::v1::StateDelta;
+
+v1::Event Emitter::MakeEvent() const {
+  v1::Event event;
+  event.set_id(core_.state.head + 1);
+  event.set_run_id(core_.id_text);
+  event.mutable_ts()->set_seconds(now_.unix_ms / 1000);
+  event.mutable_ts()->set_nanos(static_cast<std::int32_t>(now_.unix_ms % 1000 * 1'000'000));
+  return event;
+}
+
+void Emitter::Emit(const v1::Event& event) { Emit(event, StateDelta::default_instance()); }
+
+void Emitter::Emit(const v1::Event& event, const StateDelta& delta) {
+  const absl::Status folded = Fold(core_.graph(), event, delta, core_.state);
+  FABRO_CHECK(folded.ok());  // or what was decided here could not be read back
+  Record& record = output_.records.emplace_back();
+  event.SerializeToString(&record.event);
+  delta.SerializeToString(&record.delta);
+  core_.tail_bytes += record.event.size() + record.delta.size();
+}
+
+template <typename Payload>
+void Emitter::Describe(Payload& payload) const {
+  const workflow::Node& node = core_.node();
+  payload.set_node_id(node.id);
+  payload.set_name(node.label);
+  payload.set_index(core_.state.stages_ended);
+}
+
+void Emitter::RunStarted() {
+  v1::Event event = MakeEvent();
+  v1::WorkflowRunStarted& started = *event.mutable_workflow_run_started();
+  started.set_name(core_.graph().name);
+  const std::string_view goal = GoalOf(core_.seed);
+  if (!goal.empty()) started.set_goal(goal.data(), goal.size());
+  Emit(event);
+}
+
+void Emitter::StageStarted(std::uint32_t attempt, std::uint32_t max_attempts) {
+  v1::Event event = MakeEvent();
+  v1::StageStarted& started = *event.mutable_stage_started();
+  Describe(started);
+  const std::string_view kind = workflow::ToString(core_.node().kind);
+  started.set_handler_type(kind.data(), kind.size());
+  started.set_attempt(attempt);
+  started.set_max_attempts(max_attempts);
+  Emit(event);
+}
+
+void Emitter::StageCompleted(const Outcome& outcome, std::uint32_t max_attempts, const StateDelta& delta) {
+  v1::Event event = MakeEvent();
+  v1::StageCompleted& completed = *event.mutable_stage_completed();
+  Describe(completed);
+  completed.set_duration_ms(AttemptDurationMs());
+  completed.set_status(ToProto(outcome.status));
+  if (!outcome.preferred_label.empty()) completed.set_preferred_label(outcome.preferred_label);
+  for (const std::string& id : outcome.suggested_next_ids) completed.add_suggested_next_ids(id);
+  if (outcome.failure) {
+    completed.mutable_failure()->set_message(outcome.failure->message);
+    completed.mutable_failure()->set_failure_class(ToProto(outcome.failure->failure_class));
+  }
+  if (!outcome.notes.empty()) completed.set_notes(outcome.notes);
+  for (const std::string& path : outcome.files_touched) completed.add_files_touched(path);
+  completed.set_attempt(core_.state.cursor.attempt);
+  completed.set_max_attempts(max_attempts);
+  Emit(event, delta);
+}
+
+void Emitter::StageFailed(const Failure& failure, bool will_retry, std::uint32_t max_attempts) {
+  StageFailed(failure, will_retry, max_attempts, StateDelta::default_instance());
+}
+
+void Emitter::StageFailed(const Failure& failure, bool will_retry, std::uint32_t max_attempts,
+                          const StateDelta& delta) {
+  v1::Event event = MakeEvent();
+  v1::StageFailed& failed = *event.mutable_stage_failed();
+  Describe(failed);
+  v1::FailureDetail& detail = *failed.mutable_failure();
+  detail.set_message(failure.message);
+  detail.set_failure_class(ToProto(failure.failure_class));
+  detail.set_failure_signature(FailureSignature(core_.node().id, failure.failure_class, failure.message));
+  failed.set_will_retry(will_retry);
+  failed.set_attempt(core_.state.cursor.attempt);
+  failed.set_max_attempts(max_attempts);
+  failed.set_duration_ms(AttemptDurationMs());
+  Emit(event, delta);
+}
+
+void Emitter::StageRetrying(std::uint32_t attempt, std::uint32_t max_attempts,
+                            std::chrono::milliseconds delay) {
+  v1::Event event = MakeEvent();
+  v1::StageRetrying& retrying = *event.mutable_stage_retrying();
+  Describe(retrying);
+  retrying.set_attempt(attempt);
+  retrying.set_max_attempts(max_attempts);
+  retrying.set_delay_ms(static_cast<std::uint64_t>(delay.count()));
+  Emit(event);
+}
+
+void Emitter::EdgeSelected(const workflow::Node& from, const workflow::Node& to, const workflow::Edge* edge,
+                           EdgeReason reason, const Outcome& outcome) {
+  v1::Event event = MakeEvent();
+  v1::EdgeSelected& selected = *event.mutable_edge_selected();
+  selected.set_from_node(from.id);
+  selected.set_to_node(to.id);
+  if (edge != nullptr && !edge->label.empty()) selected.set_label(edge->label);
+  if (edge != nullptr && edge->is_conditional()) selected.set_condition(edge->condition_text);
+  selected.set_reason(ToProto(reason));
+  if (!outcome.preferred_label.empty()) selected.set_preferred_label(outcome.preferred_label);
+  for (const std::string& id : outcome.suggested_next_ids) selected.add_suggested_next_ids(id);
+  selected.set_stage_status(ToProto(outcome.status));
+  selected.set_is_jump(edge == nullptr);
+  Emit(event);
+}
+
+void Emitter::CheckpointCompleted(const workflow::Node& node, OutcomeStatus status) {
+  v1::Event event = MakeEvent();
+  v1::CheckpointCompleted& completed = *event.mutable_checkpoint_completed();
+  completed.set_node_id(node.id);
+  completed.set_status(ToProto(status));
+  Emit(event);
+}
+
+void Emitter::Warning(std::string_view code, std::string_view message) {
+  v1::Event event = MakeEvent();
+  v1::RunNotice& notice = *event.mutable_run_notice();
+  notice.set_level(v1::NOTICE_LEVEL_WARN);
+  notice.set_code(code.data(), code.size());
+  notice.set_message(message.data(), message.size());
+  Emit(event);
+}
+
+std::uint64_t Emitter::RunDurationMs() const {
+  const std::optional<Timestamp>& started = core_.state.started_at;
+  return started ? static_cast<std::uint64_t>((now_ - *started).count()) : 0;
+}
+
+std::uint64_t Emitter::AttemptDurationMs() const {
+  return static_cast<std::uint64_t>((now_ - core_.state.cursor.attempt_at).count());
+}
+
+}  // namespace fabro::engine

@@ -1,0 +1,54 @@
+// Makes a run's events, folds each into the state at once and appends its record to the output. Included by
+// the engine's own .cc files only.
+#pragma once
+
+#include "core/engine/routing.h"
+#include "core/engine/run_core.h"
+
+namespace fabro::v1 {
+class Event;
+}
+namespace fabro::internal::v1 {
+class StateDelta;
+}
+
+namespace fabro::engine {
+
+class Emitter {
+ public:
+  // `core` and `output` outlive it.
+  Emitter(RunCore& core, Timestamp now, Output& output) : core_(core), now_(now), output_(output) {}
+
+  // The next event, without its payload. Emit it before making another.
+  v1::Event MakeEvent() const;
+  void Emit(const v1::Event& event);
+  void Emit(const v1::Event& event, const internal::v1::StateDelta& delta);
+
+  void RunStarted();
+  void StageStarted(std::uint32_t attempt, std::uint32_t max_attempts);
+  void StageCompleted(const Outcome& outcome, std::uint32_t max_attempts,
+                      const internal::v1::StateDelta& delta);
+  void StageFailed(const Failure& failure, bool will_retry, std::uint32_t max_attempts);
+  void StageFailed(const Failure& failure, bool will_retry, std::uint32_t max_attempts,
+                   const internal::v1::StateDelta& delta);
+  void StageRetrying(std::uint32_t attempt, std::uint32_t max_attempts, std::chrono::milliseconds delay);
+  // Without an edge it is a jump.
+  void EdgeSelected(const workflow::Node& from, const workflow::Node& to, const workflow::Edge* edge,
+                    EdgeReason reason, const Outcome& outcome);
+  void CheckpointCompleted(const workflow::Node& node, OutcomeStatus status);
+  void Warning(std::string_view code, std::string_view message);
+
+  std::uint64_t RunDurationMs() const;  // 0 before the start
+
+ private:
+  // The four fields that every event of the stage in hand begins with.
+  template <typename Payload>
+  void Describe(Payload& payload) const;
+  std::uint64_t AttemptDurationMs() const;
+
+  RunCore& core_;
+  const Timestamp now_;
+  Output& output_;
+};
+
+}  // namespace fabro::engine

@@ -1,0 +1,284 @@
+#include "core/engine/snapshot.h"
+
+#include <limits>
+
+#include "core/base/error.h"
+#include "core/base/status_macros.h"
+#include "core/base/strings.h"
+#include "fabro/internal/v1/state.pb.h"
+
+namespace fabro::engine {
+namespace {
+
+using internal::v1::Snapshot;
+using std::chrono::milliseconds;
+using workflow::NodeIndex;
+
+constexpr std::uint32_t kVersion = 1;
+
+// Nodes are named by their place in a table of ids, from 1, so that 0 is none and the bytes do not depend on
+// how a graph numbers its nodes.
+class NodeTable {
+ public:
+  NodeTable(const workflow::Graph& graph, Snapshot& out)
+      : graph_(graph), out_(out), places_(graph.nodes.size()) {}
+
+  std::uint32_t PlaceOf(NodeIndex node) {
+    if (places_[node] == 0) {
+      out_.add_node_ids(graph_.nodes[node].id);
+      places_[node] = static_cast<std::uint32_t>(out_.node_ids_size());
+    }
+    return places_[node];
+  }
+
+ private:
+  const workflow::Graph& graph_;
+  Snapshot& out_;
+  std::vector<std::uint32_t> places_;
+};
+
+std::int64_t MsOrZero(const std::optional<Timestamp>& at) { return at ? at->unix_ms : 0; }
+std::optional<Timestamp> TimeOrNothing(std::int64_t unix_ms) {
+  return unix_ms == 0 ? std::nullopt : std::optional(Timestamp{unix_ms});
+}
+
+// Enums are stored as their value; where there may be none, one higher.
+template <typename Enum>
+std::uint32_t Number(Enum value) {
+  return static_cast<std::uint32_t>(value);
+}
+
+void EncodeCursor(const Cursor& cursor, NodeTable& table, Snapshot::Cursor& out) {
+  out.set_phase(Number(cursor.phase));
+  if (cursor.phase != Phase::kBefore) out.set_node(table.PlaceOf(cursor.node));
+  out.set_attempt(cursor.attempt);
+  out.set_interrupted(cursor.interrupted);
+  out.set_retries(cursor.retries);
+  out.set_execution(cursor.execution);
+  out.set_attempt_at(cursor.attempt_at.unix_ms);
+  out.set_asked_at(cursor.asked_at.unix_ms);
+  out.set_wake_at(MsOrZero(cursor.wake_at));
+  out.set_retry_delay(cursor.retry_delay.count());
+}
+
+void EncodeLast(const LastStage& last, NodeTable& table, Snapshot::LastStage& out) {
+  if (last.node) out.set_node(table.PlaceOf(*last.node));
+  out.set_status(Number(last.status));
+  out.set_preferred_label(last.preferred_label);
+  out.set_failure_signature(last.failure_signature);
+  if (!last.failure) return;
+  out.set_failed(true);
+  out.set_failure_class(Number(last.failure->failure_class));
+  out.set_failure_message(last.failure->message);
+}
+
+void EncodeNode(const NodeState& node, std::uint32_t place, Snapshot::NodeState& out) {
+  out.set_node(place);
+  out.set_visits(node.visits);
+  out.set_retries(node.retries);
+  if (node.outcome == nullptr) return;
+  out.set_ended(true);
+  out.set_status(Number(node.outcome->status));
+  out.set_preferred_label(node.outcome->preferred_label);
+  out.set_notes(node.outcome->notes);
+  out.set_duration(node.outcome->duration.count());
+  if (!node.outcome->failure) return;
+  out.set_failure_class(Number(node.outcome->failure->failure_class) + 1);
+  out.set_failure_message(node.outcome->failure->message);
+}
+
+void EncodeStages(const std::vector<StageRow>& rows, NodeTable& table, Snapshot::StageColumns& out) {
+  for (const StageRow& row : rows) {
+    out.add_node(table.PlaceOf(row.node));
+    out.add_visit(row.visit);
+    out.add_state(Number(row.state));
+    out.add_started_at(row.started_at.unix_ms);
+    out.add_duration(row.duration.count());
+  }
+}
+
+absl::Status Broken(std::string_view what) {
+  return Error(absl::StatusCode::kDataLoss, Reason::kInternal, "", StrCat("the run's snapshot: ", what));
+}
+
+class Decoder {
+ public:
+  Decoder(const workflow::Graph& graph, const Snapshot& in)
+      : graph_(graph), in_(in), state_(graph.nodes.size()) {}
+
+  absl::StatusOr<RunState> Decode() {
+    FABRO_RETURN_IF_ERROR(DecodeTable());
+    state_.status = Enum(in_.status(), RunStatus::kCancelled);
+    state_.head = in_.head();
+    state_.last_event_at = {in_.last_event_at()};
+    state_.started_at = TimeOrNothing(in_.started_at());
+    state_.finished_at = TimeOrNothing(in_.finished_at());
+    if (in_.outcome() > 0) state_.outcome = Enum(in_.outcome() - 1, OutcomeStatus::kSkipped);
+    if (!in_.error().empty()) state_.error = in_.error();
+    DecodeCursor(in_.cursor());
+    DecodeLast(in_.last());
+    for (const auto& entry : in_.context()) state_.context.emplace(entry.key(), entry.value());
+    state_.response_key = in_.response_key();
+    for (const auto& count : in_.loop_failures()) state_.loop_failures.emplace(count.key(), count.value());
+    for (const auto& count : in_.restart_failures()) {
+      state_.restart_failures.emplace(count.key(), count.value());
+    }
+    for (const Snapshot::NodeState& node : in_.nodes()) DecodeNode(node);
+    DecodeStages(in_.stages());
+    if (in_.checkpoint_node() > 0) {
+      state_.checkpoint = {.at = {in_.checkpoint_at()}, .node = Node(in_.checkpoint_node()), .next = {}};
+      if (in_.checkpoint_next() > 0) state_.checkpoint->next = Node(in_.checkpoint_next());
+    }
+    state_.questions_asked = in_.questions_asked();
+    if (HasStageInHand(state_) && state_.stages.empty()) valid_ = false;
+    if (!valid_) return Broken("a value is out of its bounds");
+    return std::move(state_);
+  }
+
+ private:
+  absl::Status DecodeTable() {
+    for (const std::string& id : in_.node_ids()) {
+      const workflow::Node* node = graph_.FindNode(id);
+      if (node == nullptr) return Broken(StrCat("unknown node ", id));
+      table_.push_back(node->index);
+    }
+    return absl::OkStatus();
+  }
+
+  NodeIndex Node(std::uint32_t place) {
+    if (place >= 1 && place <= table_.size()) return table_[place - 1];
+    valid_ = false;
+    return 0;
+  }
+
+  template <typename T>
+  T Enum(std::uint32_t number, T last) {
+    if (number > Number(last)) valid_ = false;
+    return number > Number(last) ? last : static_cast<T>(number);
+  }
+
+  void DecodeCursor(const Snapshot::Cursor& in) {
+    Cursor& cursor = state_.cursor;
+    cursor.phase = Enum(in.phase(), Phase::kDone);
+    if (in.node() > 0) cursor.node = Node(in.node());
+    cursor.attempt = in.attempt();
+    cursor.interrupted = in.interrupted();
+    cursor.retries = in.retries();
+    cursor.execution = in.execution();
+    cursor.attempt_at = {in.attempt_at()};
+    cursor.asked_at = {in.asked_at()};
+    cursor.wake_at = TimeOrNothing(in.wake_at());
+    cursor.retry_delay = milliseconds(in.retry_delay());
+  }
+
+  void DecodeLast(const Snapshot::LastStage& in) {
+    LastStage& last = state_.last;
+    if (in.node() > 0) last.node = Node(in.node());
+    last.status = Enum(in.status(), OutcomeStatus::kSkipped);
+    last.preferred_label = in.preferred_label();
+    last.failure_signature = in.failure_signature();
+    if (!in.failed()) return;
+    last.failure = Failure{.message = in.failure_message(),
+                           .failure_class = Enum(in.failure_class(), FailureClass::kCompilationLoop)};
+  }
+
+  void DecodeNode(const Snapshot::NodeState& in) {
+    NodeState& node = state_.nodes[Node(in.node())];
+    node.visits = in.visits();
+    node.retries = in.retries();
+    if (!in.ended()) return;
+    node.outcome = std::make_unique<NodeOutcome>();
+    node.outcome->status = Enum(in.status(), OutcomeStatus::kSkipped);
+    node.outcome->preferred_label = in.preferred_label();
+    node.outcome->notes = in.notes();
+    node.outcome->duration = milliseconds(in.duration());
+    if (in.failure_class() == 0) return;
+    node.outcome->failure =
+        Failure{.message = in.failure_message(),
+                .failure_class = Enum(in.failure_class() - 1, FailureClass::kCompilationLoop)};
+  }
+
+  void DecodeStages(const Snapshot::StageColumns& in) {
+    const int size = in.node_size();
+    if (in.visit_size() != size || in.state_size() != size || in.started_at_size() != size ||
+        in.duration_size() != size) {
+      valid_ = false;
+      return;
+    }
+    state_.stages.reserve(static_cast<std::size_t>(size));
+    for (int i = 0; i < size; ++i) {
+      state_.stages.push_back({.node = Node(in.node(i)),
+                               .visit = in.visit(i),
+                               .state = Enum(in.state(i), StageState::kCancelled),
+                               .started_at = {in.started_at(i)},
+                               .duration = milliseconds(in.duration(i))});
+    }
+    const std::size_t in_hand = HasStageInHand(state_) && !state_.stages.empty() ? 1 : 0;
+    state_.stages_ended = static_cast<std::uint32_t>(state_.stages.size() - in_hand);
+  }
+
+  const workflow::Graph& graph_;
+  const Snapshot& in_;
+  RunState state_;
+  std::vector<NodeIndex> table_;
+  bool valid_ = true;
+};
+
+}  // namespace
+
+std::string EncodeSnapshot(const RunId& run, const workflow::Graph& graph, const RunState& state) {
+  Snapshot out;
+  NodeTable table(graph, out);
+  out.set_version(kVersion);
+  out.set_run_id(run.ToString());
+  out.set_head(state.head);
+  out.set_status(Number(state.status));
+  out.set_last_event_at(state.last_event_at.unix_ms);
+  out.set_started_at(MsOrZero(state.started_at));
+  out.set_finished_at(MsOrZero(state.finished_at));
+  if (state.outcome) out.set_outcome(Number(*state.outcome) + 1);
+  if (state.error) out.set_error(*state.error);
+  EncodeCursor(state.cursor, table, *out.mutable_cursor());
+  EncodeLast(state.last, table, *out.mutable_last());
+  for (const auto& [key, value] : state.context) {
+    internal::v1::ContextEntry& entry = *out.add_context();
+    entry.set_key(key);
+    entry.set_value(value);
+  }
+  out.set_response_key(state.response_key);
+  const auto encode_counts = [](const SignatureCounts& counts, auto& list) {
+    for (const auto& [key, value] : counts) {
+      Snapshot::Count& count = *list.Add();
+      count.set_key(key);
+      count.set_value(value);
+    }
+  };
+  encode_counts(state.loop_failures, *out.mutable_loop_failures());
+  encode_counts(state.restart_failures, *out.mutable_restart_failures());
+  for (const workflow::Node& node : graph.nodes) {
+    const NodeState& visited = state.nodes[node.index];
+    if (visited.visits > 0) EncodeNode(visited, table.PlaceOf(node.index), *out.add_nodes());
+  }
+  EncodeStages(state.stages, table, *out.mutable_stages());
+  if (state.checkpoint) {
+    out.set_checkpoint_at(state.checkpoint->at.unix_ms);
+    out.set_checkpoint_node(table.PlaceOf(state.checkpoint->node));
+    if (state.checkpoint->next) out.set_checkpoint_next(table.PlaceOf(*state.checkpoint->next));
+  }
+  out.set_questions_asked(state.questions_asked);
+  return out.SerializeAsString();
+}
+
+absl::StatusOr<RunState> DecodeSnapshot(const RunId& run, const workflow::Graph& graph,
+                                        std::string_view bytes) {
+  Snapshot in;
+  if (bytes.size() > std::numeric_limits<int>::max() ||
+      !in.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+    return Broken("not readable");
+  }
+  if (in.version() != kVersion) return Broken(StrCat("unknown version ", in.version()));
+  if (in.run_id() != run.ToString()) return Broken(StrCat("belongs to the run ", in.run_id()));
+  return Decoder(graph, in).Decode();
+}
+
+}  // namespace fabro::engine

@@ -1,0 +1,50 @@
+#include "core/engine/stage_request.h"
+
+#include "core/base/strings.h"
+#include "core/engine/context_view.h"
+
+namespace fabro::engine {
+namespace {
+
+constexpr std::string_view kGoal = "$goal";
+constexpr std::chrono::milliseconds kDefaultCommandTimeout = std::chrono::seconds(600);
+
+bool IsIdentifierCharacter(char c) {
+  return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
+}
+
+}  // namespace
+
+std::string ReplaceGoal(std::string_view text, std::string_view goal) {
+  std::string out;
+  while (true) {
+    const std::size_t at = text.find(kGoal);
+    if (at == std::string_view::npos) return out.append(text);
+    const std::size_t end = at + kGoal.size();
+    const bool is_longer = end < text.size() && IsIdentifierCharacter(text[end]);
+    out.append(text.substr(0, at)).append(is_longer ? kGoal : goal);
+    text.remove_prefix(end);
+  }
+}
+
+ExecuteStage MakeStageRequest(const RunCore& core, std::uint32_t max_attempts) {
+  const workflow::Node& node = core.node();
+  const Cursor& cursor = core.state.cursor;
+  const bool is_command = node.kind == workflow::NodeKind::kCommand;
+  ExecuteStage request{.execution = ExecutionId(cursor.execution),
+                       .node = &node,
+                       .stage_id = StageIdOf(node, core.state.nodes[node.index].visits),
+                       .visit = core.state.nodes[node.index].visits,
+                       .attempt = cursor.attempt,
+                       .max_attempts = max_attempts,
+                       .text = ReplaceGoal(is_command ? node.script : node.prompt, GoalOf(core.seed)),
+                       .timeout = node.timeout,
+                       .environment = {}};
+  if (is_command && !request.timeout) request.timeout = kDefaultCommandTimeout;
+  request.environment = {{"FABRO_RUN_ID", core.id_text},
+                         {"FABRO_STAGE_ID", request.stage_id},
+                         {"FABRO_ATTEMPT", std::to_string(request.attempt)}};
+  return request;
+}
+
+}  // namespace fabro::engine
