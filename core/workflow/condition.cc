@@ -9,6 +9,7 @@
 #include "core/base/error.h"
 #include "core/base/status_macros.h"
 #include "core/base/strings.h"
+#include "core/workflow/characters.h"
 
 namespace fabro::workflow {
 namespace {
@@ -18,10 +19,7 @@ namespace {
 constexpr std::int64_t kRegexMemoryBytes = 256 * 1024;
 constexpr std::size_t kMaxClauses = 1000;
 
-bool IsBlank(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
-bool IsDigit(char c) { return c >= '0' && c <= '9'; }
-bool IsKeyStart(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
-bool IsKeyPart(char c) { return IsKeyStart(c) || IsDigit(c) || c == '.' || c == '-'; }
+bool IsKeyPart(char c) { return IsIdentifierPart(c) || c == '.' || c == '-'; }
 
 absl::Status Bad(std::string_view message) { return InvalidArgument(Reason::kGraphInvalid, "", message); }
 
@@ -83,7 +81,7 @@ class ConditionParser {
 
   absl::StatusOr<std::string> ReadKey() {
     const std::size_t begin = at_;
-    if (at_ < text_.size() && IsKeyStart(text_[at_])) {
+    if (at_ < text_.size() && IsIdentifierStart(text_[at_])) {
       while (at_ < text_.size() && IsKeyPart(text_[at_])) ++at_;
     }
     const std::string_view key = text_.substr(begin, at_ - begin);
@@ -94,8 +92,16 @@ class ConditionParser {
     return std::string(key);
   }
 
-  // kTruthy when no operator follows. The longer spelling of two comes first.
+  // Both give kTruthy when no operator follows.
   Op ReadOp() {
+    if (const Op symbol = ReadSymbol(); symbol != Op::kTruthy) return symbol;
+    if (TakeWord("contains")) return Op::kContains;
+    if (TakeWord("matches")) return Op::kMatches;
+    return Op::kTruthy;
+  }
+
+  Op ReadSymbol() {
+    // The longer spelling of two comes first.
     constexpr std::array<std::pair<std::string_view, Op>, 7> kSymbols{{{"==", Op::kEqual},
                                                                        {"!=", Op::kNotEqual},
                                                                        {">=", Op::kGreaterEqual},
@@ -106,8 +112,6 @@ class ConditionParser {
     for (const auto& [symbol, op] : kSymbols) {
       if (Take(symbol)) return op;
     }
-    if (TakeWord("contains")) return Op::kContains;
-    if (TakeWord("matches")) return Op::kMatches;
     return Op::kTruthy;
   }
 
@@ -116,7 +120,7 @@ class ConditionParser {
     if (at_ < text_.size() && text_[at_] == '"') return ReadQuoted();
     // A second comparison right after the first is a slip (`a === b`), while one further on may well be meant
     // (`label = A -> B`); patterns may hold either.
-    if (op != Op::kMatches && ReadOp() != Op::kTruthy) {
+    if (op != Op::kMatches && ReadSymbol() != Op::kTruthy) {
       return Bad("an operator follows an operator; quote a value that begins with one");
     }
     const std::size_t begin = at_;

@@ -1,17 +1,17 @@
 #include "core/workflow/human_options.h"
 
 #include <algorithm>
-#include <cctype>
 #include <unordered_set>
 
 #include "core/base/strings.h"
+#include "core/workflow/characters.h"
 
 namespace fabro::workflow {
 namespace {
 
 constexpr std::size_t kMaxAcceleratorBytes = 8;
 
-bool IsAlnum(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); }
+bool IsAlnum(char c) { return IsLetter(c) || IsDigit(c); }
 
 struct LabelParts {
   std::string_view accelerator;

@@ -42,14 +42,19 @@ struct LoadOptions {
 };
 
 struct LoadResult {
-  std::shared_ptr<const Graph> graph;  // null exactly when a diagnostic is an error
-  std::vector<Diagnostic>
-      diagnostics;  // in source order within a rule, rules in the order of the documentation
+  std::shared_ptr<const Graph> graph;   // null exactly when a diagnostic is an error
+  std::vector<Diagnostic> diagnostics;  // by rule, errors first; in source order within a rule
 };
 
 // Replaces variables, parses, applies the stylesheet and validates. Never throws, never recurses on the
 // input, takes time linear in it. A syntax error is one diagnostic of the rule `syntax`, and then there are
 // no others.
 LoadResult LoadWorkflow(std::string_view source, const Variables& variables, const LoadOptions& options);
+
+// The source with the text of each file that a `prompt` or `goal` names by `@path` in its place, so that it
+// can be sent to where the files are not; variables in a path are replaced, a `$` in a file stays one.
+// Anything else in the source is left as it is, its errors too. Fails with the reader's error.
+absl::StatusOr<std::string> InlineFiles(std::string_view source, const Variables& variables,
+                                        const FileReader& files);
 
 }  // namespace fabro::workflow
