@@ -1,6 +1,7 @@
 #include "core/workflow/rules.h"
 
 #include <algorithm>
+#include <tuple>
 
 #include "core/base/strings.h"
 
@@ -92,8 +93,8 @@ std::vector<Diagnostic> DiagnosticList::Take() {
   std::size_t missing = 0;
   for (std::size_t i = 0; i < kRules; ++i) {
     missing += counts_[i];
-    std::stable_sort(by_rule_[i].begin(), by_rule_[i].end(), [](const Diagnostic& a, const Diagnostic& b) {
-      return std::pair(a.line, a.column) < std::pair(b.line, b.column);
+    std::sort(by_rule_[i].begin(), by_rule_[i].end(), [](const Diagnostic& a, const Diagnostic& b) {
+      return std::tie(a.line, a.column, a.message) < std::tie(b.line, b.column, b.message);
     });
     for (Diagnostic& diagnostic : by_rule_[i]) {
       if (taken.size() == kMaxDiagnostics) break;
