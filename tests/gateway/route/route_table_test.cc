@@ -5,7 +5,7 @@
 
 #include "core/base/error.h"
 #include "fabro/v1/run.pb.h"
-#include "gateway/route/services.h"
+#include "proto/api.h"
 #include "tests/support/proto_source.h"
 
 namespace fabro::route {
@@ -206,7 +206,8 @@ TEST_F(TheRouteTable, TellsTheFaultsOfShapesToo) {
 }
 
 TEST(TheRealRoutes, Compile) {
-  const auto table = RouteTable::Build(ApiServices(), google::protobuf::MessageFactory::generated_factory());
+  const auto table =
+      RouteTable::Build(api::Services(), google::protobuf::MessageFactory::generated_factory());
   ASSERT_TRUE(table.ok()) << MessageOf(table.status());
   const absl::StatusOr<Match> match = (*table)->Find("POST", "/runs");
   ASSERT_TRUE(match.ok());
