@@ -48,7 +48,7 @@ WriteBatch Step(RunRow& row) {
   return batch;
 }
 
-std::vector<RunRow> MakeRuns(Store& store, int count) {
+std::vector<RunRow> MakeRuns(Store& store, const Executor& executor, int count) {
   static int next = 1;
   std::vector<RunRow> rows(count);
   for (RunRow& row : rows) {
@@ -59,14 +59,14 @@ std::vector<RunRow> MakeRuns(Store& store, int count) {
     row.title = row.goal = "A goal of ordinary length, as people write them";
     WriteBatch batch;
     batch.writes.push_back(CreateRun{row, {"digraph {}", "{}", "{}"}, {}});
-    const auto created = testing::RunTask(store.Commit(std::move(batch)));
+    const auto created = testing::RunTask(executor, store.Commit(std::move(batch)));
     if (!created.ok()) std::abort();
   }
   return rows;
 }
 
 double StoreRate(Store& store, const Executor& executor, int writers, std::chrono::duration<double> time) {
-  std::vector<RunRow> rows = MakeRuns(store, writers);
+  std::vector<RunRow> rows = MakeRuns(store, executor, writers);
   std::atomic<bool> stop = false;
   std::atomic<std::int64_t> steps = 0;
   auto work = [](Store& s, RunRow& row, std::atomic<bool>& stop,
@@ -124,7 +124,7 @@ int Main(int argc, char** argv) {
       options.path = directory / "fabro.db";
       auto store = sqlite::OpenSqliteStore(options);
       if (!store.ok()) return std::puts(Describe(store.status()).c_str()), 1;
-      std::vector<RunRow> rows = MakeRuns(**store, kWriters[i]);
+      std::vector<RunRow> rows = MakeRuns(**store, runtime.executor(), kWriters[i]);
       {
         auto connection =
             sqlite::SqliteConnection::Open(options.path.string(), sqlite::SqliteConnection::Role::kWriter);
