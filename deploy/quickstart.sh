@@ -10,7 +10,7 @@ usage: deploy/quickstart.sh [OPTION...] [WORKFLOW]
 
 Runs WORKFLOW (default deploy/examples/release.fabro) on a server of its own, on this machine only.
 
-  --answer KEY   answer every question with this choice instead of asking you (the example: A, S or R)
+  --answer KEY   answer the next question with this choice instead of asking you (the example: A, S or R); may be repeated
   --once         stop the server when the run has ended; exit code 0 completed, 1 failed, 130 cancelled
   --port N       listen there (default 3000, or a free port when 3000 is taken)
   --no-install   install no packages
@@ -27,7 +27,7 @@ fail() {
   exit 1
 }
 
-answer=
+answers=()
 once=false
 port=
 install=true
@@ -36,7 +36,7 @@ while [[ $# -gt 0 ]]; do
   case "$1" in
     --answer | --port)
       [[ $# -ge 2 && -n "$2" ]] || fail "$1 needs a value"
-      if [[ "$1" == --answer ]]; then answer=$2; else port=$2; fi
+      if [[ "$1" == --answer ]]; then answers+=(--answer "$2"); else port=$2; fi
       shift
       ;;
     --once) once=true ;;
@@ -100,10 +100,7 @@ for ((tries = 0; ; tries++)); do
 done
 
 say "run $workflow"
-options=()
-if [[ -n "$answer" ]]; then
-  options=(--answer "$answer")
-elif [[ ! -t 0 ]]; then
+if [[ ${#answers[@]} -eq 0 && ! -t 0 ]]; then
   cat <<TEXT
 There is no terminal to ask on. When the run asks, answer from elsewhere:
   $fabro --server $url answer RUN_ID
@@ -111,7 +108,7 @@ or with curl, as the README shows; or start again with --answer KEY.
 TEXT
 fi
 code=0
-"$fabro" --server "$url" run "$workflow" "${options[@]}" || code=$?
+"$fabro" --server "$url" run "$workflow" "${answers[@]}" || code=$?
 if $once; then
   exit "$code"
 fi
