@@ -1,0 +1,95 @@
+// From the command line to a command.
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <utility>
+
+#include "cli/commands.h"
+#include "cli/exit_codes.h"
+#include "core/base/error.h"
+#include "core/base/strings.h"
+#include "core/config/startable.h"
+
+namespace fabro::cli {
+namespace {
+
+std::string Variable(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? std::string() : std::string(value);
+}
+
+// The commands that talk to a server.
+struct Dispatch {
+  Api& api;
+  bool json;
+  SignalPipe& signals;
+
+  int operator()(const RunOptions& options) const { return RunWorkflow(api, options, json, signals); }
+  int operator()(const ValidateOptions& options) const { return ValidateWorkflow(api, options, json); }
+  int operator()(const PsOptions& options) const { return ListRuns(api, options, json); }
+  int operator()(const ShowRunOptions& options) const { return ShowRun(api, options, json); }
+  int operator()(const EventsOptions& options) const { return ShowEvents(api, options, json, signals); }
+  int operator()(const AnswerOptions& options) const { return AnswerQuestion(api, options); }
+  int operator()(const ControlOptions& options) const { return ControlRun(api, options, json); }
+  int operator()(const GraphOptions& options) const { return DrawGraph(api, options); }
+  int operator()(const ConfigCheckOptions& options) const { return CheckConfig(options, json); }
+  int operator()(const ServeOptions&) const { return kExitUsage; }  // taken before a client is made
+};
+
+std::string HintFor(const absl::Status& status, const std::string& server) {
+  if (IsUnreachable(status)) {
+    return StrCat(
+        "is the server running? Start it with: fabro serve\n"
+        "another address is given with --server URL or FABRO_SERVER (now ",
+        server, ")");
+  }
+  switch (status.code()) {
+    case absl::StatusCode::kUnauthenticated:
+      return "set FABRO_TOKEN to a token that the server accepts";
+    case absl::StatusCode::kPermissionDenied:
+      return "ask for your name to be added to web.auth.allowed_usernames";
+    case absl::StatusCode::kNotFound:
+      return "fabro ps --all lists the runs";
+    case absl::StatusCode::kResourceExhausted:
+      return "try again a little later";
+    default:
+      return "";
+  }
+}
+
+}  // namespace
+
+int Fail(const absl::Status& status, const std::string& server) {
+  if (status.code() == absl::StatusCode::kCancelled)
+    return kExitCancelled;  // by Ctrl-C: known to who pressed it
+  const bool unreachable = IsUnreachable(status);
+  PrintError(
+      unreachable ? StrCat("no server answers at ", server, ": ", MessageOf(status)) : MessageOf(status),
+      HintFor(status, server));
+  return unreachable ? kExitUnreachable : kExitFailed;
+}
+
+int Main(const std::vector<std::string>& args, int (*serve)(const ServeOptions&)) {
+  const ParsedArguments parsed = ParseArguments(args, Variable("FABRO_SERVER"), serve != nullptr);
+  if (!parsed.arguments) {
+    WriteText(STDOUT_FILENO, parsed.out);
+    WriteText(STDERR_FILENO, parsed.error);
+    return parsed.exit_code;
+  }
+  const Arguments& arguments = *parsed.arguments;
+  if (const auto* options = std::get_if<ServeOptions>(&arguments.command)) return serve(*options);
+
+  std::signal(SIGPIPE, SIG_IGN);  // a reader that has gone is an error of write()
+  SignalPipe signals;
+  SecretString token(Variable("FABRO_TOKEN"));
+  if (!token.empty() && arguments.server.starts_with("http:") &&
+      !config::IsLoopbackHost(HostOfUrl(arguments.server))) {
+    PrintWarning("FABRO_TOKEN goes over the network unencrypted; use an https:// server");
+  }
+  const auto http = MakeHttpClient({.token = std::move(token), .interrupt_fd = signals.fd()});
+  Api api(*http, arguments.server);
+  return std::visit(Dispatch{api, arguments.json, signals}, arguments.command);
+}
+
+}  // namespace fabro::cli

@@ -1,0 +1,182 @@
+// `ps` and `show`.
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+
+#include "cli/commands.h"
+#include "cli/exit_codes.h"
+#include "cli/questions.h"
+#include "cli/run_id.h"
+#include "core/base/error.h"
+#include "core/base/strings.h"
+
+namespace fabro::cli {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr int kPage = 100;
+const char* const kActive[] = {"queued", "starting", "running", "paused"};
+
+Tone ToneOf(std::string_view status) {
+  if (status == "completed") return Tone::kGood;
+  if (status == "failed" || status == "cancelled") return Tone::kBad;
+  if (status == "paused") return Tone::kWarn;
+  return status == "running" ? Tone::kAccent : Tone::kPlain;
+}
+
+// Appends up to `limit` runs in this state, the newest first.
+absl::Status Append(Api& api, const std::string& status, int limit, std::vector<RunInfo>& runs, bool& more) {
+  for (int offset = 0; offset < limit;) {
+    const int size = std::min(kPage, limit - offset);
+    absl::StatusOr<Page<RunInfo>> page = api.List(status, size, offset);
+    if (!page.ok()) return page.status();
+    offset += static_cast<int>(page->items.size());
+    for (RunInfo& run : page->items) runs.push_back(std::move(run));
+    more = page->has_more;
+    if (!page->has_more || page->items.empty()) return absl::OkStatus();
+  }
+  more = true;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<RunInfo>> Collect(Api& api, const PsOptions& options, bool& more) {
+  std::vector<std::string> states = {options.status};
+  if (options.status.empty() && !options.all) states.assign(std::begin(kActive), std::end(kActive));
+  std::vector<RunInfo> runs;
+  for (const std::string& state : states) {
+    bool more_of_these = false;
+    const absl::Status status = Append(api, state, options.limit, runs, more_of_these);
+    if (!status.ok()) return status;
+    more = more || more_of_these;
+  }
+  // Ids begin with the time of their making. A run may move from one state to the next between two requests.
+  std::sort(runs.begin(), runs.end(), [](const RunInfo& a, const RunInfo& b) { return a.id > b.id; });
+  runs.erase(std::unique(runs.begin(), runs.end(), [](const auto& a, const auto& b) { return a.id == b.id; }),
+             runs.end());
+  if (runs.size() > static_cast<std::size_t>(options.limit)) {
+    runs.resize(options.limit);
+    more = true;
+  }
+  return runs;
+}
+
+std::string Age(const RunInfo& run) {
+  if (!run.created_at) return "";
+  return ShowDuration(SystemClock().Now() - *run.created_at);
+}
+
+std::string Note(const RunInfo& run) {
+  if (!run.question.empty()) return StrCat("? ", CleanLine(run.question));
+  if (!run.error.empty()) return CleanLine(run.error);
+  return CleanLine(run.title);
+}
+
+std::string StatusText(const RunInfo& run) {
+  std::string text = CleanLine(run.status);
+  if (run.queue_position) text += StrCat(" #", *run.queue_position);
+  if (run.outcome == "partial_success") text += " in part";
+  return text;
+}
+
+void AddField(std::vector<Line>& lines, std::string name, const std::string& text, Tone tone = Tone::kPlain) {
+  if (text.empty()) return;
+  name.resize(11, ' ');
+  lines.push_back({{name, Tone::kDim}, {text, tone}});
+}
+
+std::string When(const std::optional<Timestamp>& at) { return at ? FormatRfc3339(*at) : std::string(); }
+
+void AddStages(std::vector<Line>& lines, const std::vector<StageInfo>& stages, const Style& style) {
+  if (stages.empty()) return;
+  std::vector<std::vector<Span>> rows;
+  for (const StageInfo& stage : stages) {
+    const auto took = milliseconds(static_cast<std::int64_t>(stage.duration_secs.value_or(0) * 1000));
+    rows.push_back({{CleanLine(stage.id)},
+                    {CleanLine(stage.status), ToneOf(stage.status)},
+                    {stage.duration_secs ? ShowDuration(took) : ""},
+                    {stage.name == stage.id ? "" : CleanLine(stage.name)}});
+  }
+  lines.push_back({});
+  for (Line& line : Table({"STAGE", "STATUS", "TIME", "NAME"}, rows, style)) lines.push_back(std::move(line));
+}
+
+void AddQuestions(std::vector<Line>& lines, const RunInfo& run, const std::vector<Question>& questions,
+                  const Style& style) {
+  for (const Question& question : questions) {
+    lines.push_back({});
+    lines.push_back({{"? ", Tone::kAccent},
+                     {CleanLine(question.text), Tone::kStrong},
+                     {StrCat("  ", CleanLine(question.id)), Tone::kDim}});
+    for (Line& line : ShowOptions(question, style)) lines.push_back(std::move(line));
+    const std::string example = question.options.empty() ? "--text TEXT" : CleanLine(question.options[0].key);
+    lines.push_back(
+        {{StrCat("  fabro answer ", run.id, " ", CleanLine(question.id), " ", example), Tone::kDim}});
+  }
+}
+
+template <typename T>
+std::string JsonList(const std::vector<T>& items) {
+  std::vector<std::string> texts;
+  for (const T& item : items) texts.push_back(item.json);
+  return StrCat("[", Join(texts, ","), "]");
+}
+
+}  // namespace
+
+int ListRuns(Api& api, const PsOptions& options, bool json) {
+  bool more = false;
+  const absl::StatusOr<std::vector<RunInfo>> runs = Collect(api, options, more);
+  if (!runs.ok()) return Fail(runs.status(), api.server());
+  if (json) {
+    WriteText(STDOUT_FILENO, JsonList(*runs) + "\n");
+    return kExitOk;
+  }
+  std::vector<std::vector<Span>> rows;
+  for (const RunInfo& run : *runs) {
+    rows.push_back({{run.id},
+                    {StatusText(run), ToneOf(run.status)},
+                    {Age(run)},
+                    {CleanLine(run.workflow)},
+                    {Note(run)}});
+  }
+  PrintLines(Table({"ID", "STATUS", "AGE", "WORKFLOW", "TITLE"}, rows, StyleOf(STDOUT_FILENO)));
+  if (more) PrintNote(StrCat("there are more; show them with --limit ", options.limit * 2));
+  return kExitOk;
+}
+
+int ShowRun(Api& api, const ShowRunOptions& options, bool json) {
+  const absl::StatusOr<std::string> id = ResolveRun(api, options.id);
+  if (!id.ok()) return Fail(id.status(), api.server());
+  const absl::StatusOr<RunInfo> run = api.Get(*id);
+  if (!run.ok()) return Fail(run.status(), api.server());
+  const absl::StatusOr<std::vector<StageInfo>> stages = api.Stages(*id);
+  if (!stages.ok()) return Fail(stages.status(), api.server());
+  const absl::StatusOr<std::vector<Question>> questions = api.Questions(*id);
+  if (!questions.ok()) return Fail(questions.status(), api.server());
+  if (json) {
+    WriteText(STDOUT_FILENO, StrCat("{\"run\":", run->json, ",\"stages\":", JsonList(*stages),
+                                    ",\"questions\":", JsonList(*questions), "}\n"));
+    return kExitOk;
+  }
+  const Style style = StyleOf(STDOUT_FILENO);
+  std::vector<Line> lines;
+  AddField(lines, "run", run->id, Tone::kStrong);
+  AddField(lines, "title", CleanLine(run->title));
+  AddField(lines, "workflow", CleanLine(run->workflow));
+  AddField(lines, "status", StatusText(*run), ToneOf(run->status));
+  AddField(lines, "error", CleanLine(run->error), Tone::kBad);
+  AddField(lines, "created",
+           StrCat(When(run->created_at),
+                  run->created_by.empty() ? "" : StrCat(" by ", CleanLine(run->created_by))));
+  AddField(lines, "started", When(run->started_at));
+  AddField(lines, "finished", When(run->finished_at));
+  for (const auto& [name, value] : run->labels) AddField(lines, "label", CleanLine(StrCat(name, "=", value)));
+  AddStages(lines, *stages, style);
+  AddQuestions(lines, *run, *questions, style);
+  PrintLines(lines);
+  return kExitOk;
+}
+
+}  // namespace fabro::cli

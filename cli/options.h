@@ -1,0 +1,88 @@
+// The command line as values. CLI11 stays in options.cc.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "cli/serve.h"
+
+namespace fabro::cli {
+
+struct RunOptions {
+  std::string file;
+  std::optional<std::string> goal;
+  std::optional<std::string> title;
+  std::map<std::string, std::string> vars;
+  std::map<std::string, std::string> labels;
+  std::vector<std::string> answers;
+  bool detach = false;
+};
+
+struct ValidateOptions {
+  std::string file;
+  std::map<std::string, std::string> vars;
+};
+
+struct PsOptions {
+  bool all = false;
+  std::string status;
+  int limit = 50;
+};
+
+struct ShowRunOptions {
+  std::string id;
+};
+
+struct EventsOptions {
+  std::string id;
+  std::uint64_t after = 0;
+  bool follow = false;
+};
+
+struct AnswerOptions {
+  std::string id;
+  std::string question;  // empty: the only open one
+  std::optional<std::string> key;
+  std::optional<std::string> text;
+};
+
+struct ControlOptions {
+  std::string verb;  // cancel, pause, unpause, delete
+  std::string id;
+};
+
+struct GraphOptions {
+  std::string id;
+  std::string output;  // empty: standard output
+};
+
+struct ConfigCheckOptions {
+  std::optional<std::string> file;
+};
+
+using Command = std::variant<RunOptions, ValidateOptions, PsOptions, ShowRunOptions, EventsOptions,
+                             AnswerOptions, ControlOptions, GraphOptions, ConfigCheckOptions, ServeOptions>;
+
+struct Arguments {
+  std::string server;  // without a '/' at its end
+  bool json = false;
+  Command command;
+};
+
+struct ParsedArguments {
+  std::optional<Arguments> arguments;  // absent: print the texts and end with exit_code
+  int exit_code = 0;
+  std::string out;  // help
+  std::string error;
+};
+
+// `args` is without the program's name; `default_server` is FABRO_SERVER or empty. Without `with_serve` there
+// is no subcommand `serve`.
+ParsedArguments ParseArguments(const std::vector<std::string>& args, const std::string& default_server,
+                               bool with_serve);
+
+}  // namespace fabro::cli
