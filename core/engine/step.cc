@@ -184,8 +184,10 @@ void Decider::EndStage(Outcome outcome) {
   const Node& node = core_.node();
   StateDelta delta;
   // The text of an earlier answer must not be taken for this one's.
-  if (node.kind == NodeKind::kHuman && !outcome.context_updates.contains("human.gate.text")) {
-    delta.add_context_removed("human.gate.text");
+  constexpr std::string_view kGateText = "human.gate.text";
+  if (node.kind == NodeKind::kHuman && !outcome.context_updates.contains(kGateText) &&
+      state_.context.contains(kGateText)) {
+    delta.add_context_removed(std::string(kGateText));
   }
   for (auto& [key, value] : outcome.context_updates) {
     internal::v1::ContextEntry& entry = *delta.add_context_updates();

@@ -1,0 +1,226 @@
+#include "tests/scenario/player.h"
+
+#include <utility>
+#include <variant>
+
+#include "core/base/error.h"
+#include "core/base/strings.h"
+#include "tests/scenario/render.h"
+#include "tests/scenario/words.h"
+
+namespace fabro::scenario {
+namespace {
+
+using Words = std::vector<std::string>;
+
+// The value of `key=value` among the words.
+std::optional<std::string> ValueOf(const Words& words, std::string_view key) {
+  for (const std::string& word : words) {
+    if (word.starts_with(StrCat(key, "="))) return word.substr(key.size() + 1);
+  }
+  return std::nullopt;
+}
+
+std::vector<std::string> ListOf(const std::string& text) {
+  std::vector<std::string> list;
+  for (const std::string_view part : Split(text, ',')) list.emplace_back(part);
+  return list;
+}
+
+// The word after `by`.
+std::string By(const Words& words) {
+  for (std::size_t i = 1; i + 1 < words.size(); ++i) {
+    if (words[i] == "by") return words[i + 1];
+  }
+  return "someone";
+}
+
+engine::Answer AnswerOf(const Words& words) {
+  engine::Answer answer{.question_id = words.size() > 1 ? words[1] : ""};
+  answer.by = By(words);
+  answer.value = ValueOf(words, "value");
+  answer.selected_option_key = ValueOf(words, "key");
+  if (const auto keys = ValueOf(words, "keys")) answer.selected_option_keys = ListOf(*keys);
+  return answer;
+}
+
+std::string RenderQuestion(const engine::QuestionView& question, Timestamp now) {
+  std::string out = StrCat("question ", question.id, " ", workflow::ToString(question.type), " of ",
+                           question.stage_id, ": ", question.text);
+  for (const workflow::HumanOption& option : question.options) {
+    out += StrCat(" | ", option.key, " ", Quote(option.label), " -> ", option.target);
+  }
+  if (question.allow_freeform) out += " | or free text";
+  if (question.expires_at) out += StrCat(", expires in ", FormatDuration(*question.expires_at - now));
+  if (!question.default_choice.empty()) out += StrCat(", default ", question.default_choice);
+  if (!question.context.empty()) out += StrCat(", context ", Quote(question.context));
+  return out;
+}
+
+template <typename Map>
+std::string RenderCounts(const Map& counts) {
+  std::string out;
+  for (const auto& [key, value] : counts) out += StrCat(out.empty() ? "" : ", ", key, ": ", value);
+  return out;
+}
+
+}  // namespace
+
+Player::Player(std::shared_ptr<const workflow::Graph> graph) {
+  seed_.id = *RunId::Parse("01HZZZZZZZZZZZZZZZZZZZZZZZ");
+  seed_.graph = std::move(graph);
+  seed_.work_dir = "/work";
+  machine_ = engine::Machine::Create(seed_);
+  moments_.push_back({.records = 0, .snapshot = machine_->Snapshot()});
+}
+
+std::vector<std::string> Player::Play(std::string_view line) {
+  said_.clear();
+  const Words words = SplitWords(line);
+  if (Configure(words) || Show(words)) return said_;
+  if (words[0] == "crash") {
+    Crash();
+  } else if (const std::optional<engine::Input> input = InputOf(words)) {
+    Feed(*input);
+  } else if (words[0] != "tick") {
+    return {StrCat("error: not understood: ", line)};
+  }
+  moments_.push_back({.records = records_.size(), .snapshot = machine_->Snapshot()});
+  Say(StrCat("= ", RenderState(*machine_, now_)));
+  return said_;
+}
+
+// As the run's actor does: commit, then perform; the steps that need nothing from outside at once.
+void Player::Feed(const engine::Input& input) {
+  std::optional<engine::Input> next = input;
+  while (next) {
+    engine::Output output = machine_->Handle(*std::exchange(next, std::nullopt), now_, random_);
+    if (!output.refusal.ok()) Say(RenderRefusal(output.refusal));
+    for (engine::Record& record : output.records) {
+      for (std::string& text : RenderRecord(record)) Say(std::move(text));
+      records_.push_back(std::move(record));
+    }
+    for (const engine::Effect& effect : output.effects) {
+      if (std::holds_alternative<engine::ContinueStep>(effect)) {
+        next = engine::Continue{};
+      } else {
+        Say(StrCat("=> ", RenderEffect(effect)));
+      }
+    }
+  }
+}
+
+void Player::Crash() {
+  std::vector<engine::RecordView> tail;
+  for (const engine::Record& record : records_) tail.push_back({record.event, record.delta});
+  absl::StatusOr<engine::Machine> restored = engine::Machine::Restore(seed_, "", tail);
+  if (!restored.ok()) return Say(StrCat("error: ", Describe(restored.status())));
+  machine_ = *std::move(restored);
+  if (machine_->activity() == engine::Activity::kActive) Feed(engine::Resume{.crashed = true});
+}
+
+bool Player::Configure(const Words& words) {
+  if (words[0] == "chance" && words.size() == 2) {
+    random_.set_unit(ParseDouble(words[1]).value_or(0));
+    return true;
+  }
+  if (words[0] == "goal" && words.size() == 2) {
+    seed_.goal = words[1];
+  } else if (words[0] == "models" && words.size() == 2) {
+    seed_.simulate_models = words[1] == "simulated";
+  } else {
+    return false;
+  }
+  machine_ = engine::Machine::Create(seed_);
+  return true;
+}
+
+bool Player::Show(const Words& words) {
+  if (words[0] == "questions") {
+    for (const engine::QuestionView& question : machine_->OpenQuestions())
+      Say(RenderQuestion(question, now_));
+  } else if (words[0] == "stages") {
+    for (const engine::StageView& stage : machine_->Stages()) {
+      Say(StrCat("stage ", stage.id, " (", stage.node_id, ") ", engine::ToString(stage.state),
+                 stage.duration ? StrCat(" in ", FormatDuration(*stage.duration)) : ""));
+    }
+  } else if (words[0] == "context") {
+    Say(machine_->ContextJson());
+  } else if (words[0] == "checkpoint") {
+    const std::optional<engine::CheckpointView> view = machine_->Checkpoint();
+    if (!view) {
+      Say("no checkpoint");
+      return true;
+    }
+    Say(StrCat("current_node ", view->current_node, ", next ", view->next_node_id.value_or("-")));
+    Say(StrCat("completed ", Join(view->completed_nodes, " ")));
+    Say(StrCat("retries ", RenderCounts(view->node_retries)));
+    Say(StrCat("visits ", RenderCounts(view->node_visits)));
+    Say(StrCat("outcomes ", view->node_outcomes));
+    Say(StrCat("loop failures ", RenderCounts(view->loop_failure_signatures)));
+    Say(StrCat("restart failures ", RenderCounts(view->restart_failure_signatures)));
+  } else {
+    return false;
+  }
+  return true;
+}
+
+std::optional<engine::Input> Player::InputOf(const Words& words) {
+  const std::string& verb = words[0];
+  if (verb == "start") return engine::Start{};
+  if (verb == "slot") return engine::Resume{};
+  if (verb == "continue") return engine::Continue{};
+  if (verb == "stage" && words.size() >= 3) return StageInput(words);
+  if (verb == "output" && words.size() == 3) {
+    using Stream = engine::StageOutput::Stream;
+    return engine::StageOutput{.execution = machine_->executing().value_or(engine::ExecutionId{}),
+                               .stream = words[1] == "stderr" ? Stream::kStderr : Stream::kStdout,
+                               .text = words[2]};
+  }
+  if (verb == "tick" && words.size() == 2) {
+    now_ = now_ + ParseDuration(words[1]).value_or(std::chrono::milliseconds(0));
+    const std::optional<Timestamp> wake_at = machine_->wake_at();
+    if (wake_at && *wake_at <= now_) return engine::TimerDue{};
+    return std::nullopt;
+  }
+  if (verb == "due") return engine::TimerDue{};
+  if (verb == "cancel") return engine::Cancel{By(words)};
+  if (verb == "pause") return engine::Pause{By(words)};
+  if (verb == "unpause") return engine::Unpause{By(words)};
+  if (verb == "answer") return AnswerOf(words);
+  if (verb == "stall" && words.size() == 2) {
+    const auto idle = ParseDuration(words[1]).value_or(std::chrono::milliseconds(0));
+    return engine::Stalled{std::chrono::duration_cast<std::chrono::seconds>(idle)};
+  }
+  return std::nullopt;
+}
+
+// stage NODE STATUS ["MESSAGE" CLASS] [label=...] [next=a,b] [set KEY=JSON]... [notes=...] [files=a,b]
+// [as=EXECUTION]
+std::optional<engine::Input> Player::StageInput(const Words& words) {
+  if (words[1] != machine_->current_node()) {
+    Say(StrCat("error: the run is at ", machine_->current_node()));
+    return std::nullopt;
+  }
+  engine::StageFinished finished{.execution = machine_->executing().value_or(engine::ExecutionId{})};
+  if (const auto execution = ValueOf(words, "as")) {
+    finished.execution = engine::ExecutionId(static_cast<std::uint64_t>(ParseInt(*execution).value_or(0)));
+  }
+  engine::Outcome& outcome = finished.outcome;
+  outcome.status = engine::ParseOutcomeStatus(words[2]).value_or(engine::OutcomeStatus::kFail);
+  if (words.size() >= 5 && engine::ParseFailureClass(words[4])) {
+    outcome.failure = engine::Failure{words[3], *engine::ParseFailureClass(words[4])};
+  }
+  outcome.preferred_label = ValueOf(words, "label").value_or("");
+  outcome.notes = ValueOf(words, "notes").value_or("");
+  if (const auto next = ValueOf(words, "next")) outcome.suggested_next_ids = ListOf(*next);
+  if (const auto files = ValueOf(words, "files")) outcome.files_touched = ListOf(*files);
+  for (std::size_t i = 3; i + 1 < words.size(); ++i) {
+    if (words[i] != "set") continue;
+    const std::size_t equals = words[i + 1].find('=');
+    outcome.context_updates[words[i + 1].substr(0, equals)] = words[i + 1].substr(equals + 1);
+  }
+  return finished;
+}
+
+}  // namespace fabro::scenario
