@@ -176,7 +176,9 @@ class Builder {
   std::optional<Condition> ParseCondition(std::string_view text, const Subject& where,
                                           std::string_view owner) {
     text = Trim(text);
-    if (text.empty() || regexes_ > kMaxRegexes) return std::nullopt;
+    // Compiling goes on while there is still something to tell, no longer.
+    if (text.empty() || !diagnostics_.Wants(Rule::kConditionSyntax) || regex_cost_ > kMaxRegexCost)
+      return std::nullopt;
     absl::StatusOr<Condition> condition = Condition::Parse(text);
     if (!condition.ok()) {
       diagnostics_.Add(Rule::kConditionSyntax, where,
@@ -184,10 +186,10 @@ class Builder {
                               " failed parse: ", MessageOf(condition.status())));
       return std::nullopt;
     }
-    regexes_ += condition->regex_count();
-    if (regexes_ > kMaxRegexes) {
+    regex_cost_ += condition->regex_cost();
+    if (regex_cost_ > kMaxRegexCost) {
       diagnostics_.Add(Rule::kConditionSyntax, where,
-                       StrCat("The conditions hold more than ", kMaxRegexes, " regular expressions"));
+                       "The regular expressions of all conditions together are too large");
       return std::nullopt;
     }
     return *std::move(condition);
@@ -257,7 +259,7 @@ class Builder {
   DiagnosticList& diagnostics_;
   Graph graph_;
   Stylesheet stylesheet_;
-  int regexes_ = 0;
+  int regex_cost_ = 0;
   std::size_t file_bytes_ = 0;
   std::unordered_set<std::size_t> reported_;  // offsets of attributes that a diagnostic is about
 };

@@ -51,6 +51,9 @@ class ConditionParser {
     for (std::size_t count = 1;; ++count) {
       if (count > kMaxClauses) return Bad(StrCat("more than ", kMaxClauses, " clauses"));
       FABRO_ASSIGN_OR_RETURN(Condition::Clause clause, ReadClause());
+      if (clause.regex) condition.regex_cost_ += clause.regex->ProgramSize();
+      if (condition.regex_cost_ > Condition::kMaxRegexCost)
+        return Bad("the regular expressions are too large");
       condition.any_of_.back().push_back(std::move(clause));
       SkipBlanks();
       if (at_ == text_.size()) return condition;
@@ -217,14 +220,6 @@ bool Condition::Holds(const Clause& clause, const Lookup& lookup) {
       return re2::RE2::PartialMatch(re2::StringPiece(value.text.data(), value.text.size()), *clause.regex);
   }
   return false;
-}
-
-int Condition::regex_count() const {
-  int count = 0;
-  for (const std::vector<Clause>& all_of : any_of_) {
-    for (const Clause& clause : all_of) count += clause.regex ? 1 : 0;
-  }
-  return count;
 }
 
 }  // namespace fabro::workflow

@@ -37,13 +37,16 @@ class Condition {
  public:
   static constexpr std::size_t kMaxBytes = 16 * 1024;
   static constexpr std::size_t kMaxPatternBytes = 1000;
+  static constexpr int kMaxRegexCost = 10'000;
 
   // InvalidArgument with a message for people when the text is not a condition.
   static absl::StatusOr<Condition> Parse(std::string_view text);
 
   bool Evaluate(const Lookup& lookup) const;
 
-  int regex_count() const;  // compiling one is dear, so a graph bounds how many it holds
+  // Compiled instructions of all `matches` clauses. A few bytes of pattern can make thousands, so a graph
+  // bounds their sum.
+  int regex_cost() const { return regex_cost_; }
 
  private:
   friend class ConditionParser;
@@ -68,6 +71,7 @@ class Condition {
   };
   static bool Holds(const Clause& clause, const Lookup& lookup);
 
+  int regex_cost_ = 0;
   std::vector<std::vector<Clause>> any_of_;  // or of ands: the grammar has no parentheses
 };
 

@@ -21,7 +21,7 @@ inline constexpr std::size_t kMaxSourceBytes = 1 << 20;  // before and after var
 inline constexpr std::size_t kMaxNodes = 10'000;
 inline constexpr std::size_t kMaxEdges = 50'000;
 inline constexpr int kMaxNesting = 64;               // the graph itself is 1
-inline constexpr int kMaxRegexes = 1'000;            // `matches` clauses of a graph
+inline constexpr int kMaxRegexCost = 100'000;        // of a graph, see Condition::regex_cost
 inline constexpr std::size_t kMaxDiagnostics = 100;  // a last one says that there were more
 
 using Variables = std::map<std::string, std::string, std::less<>>;

@@ -154,9 +154,15 @@ TEST(Condition, BoundsItsSize) {
   EXPECT_TRUE(Condition::Parse(std::string(10'000, '!') + "a").ok());
 }
 
-TEST(Condition, CountsItsRegularExpressions) {
-  EXPECT_EQ(Condition::Parse("a matches x && b=c || d matches y")->regex_count(), 2);
-  EXPECT_EQ(Condition::Parse("a=matches")->regex_count(), 0);
+TEST(Condition, KnowsWhatItsRegularExpressionsCost) {
+  EXPECT_EQ(Condition::Parse("a=matches")->regex_cost(), 0);
+  const int one = Condition::Parse("a matches x")->regex_cost();
+  EXPECT_GT(one, 0);
+  EXPECT_EQ(Condition::Parse("a matches x && b=c || d matches y")->regex_cost(), 2 * one);
+  std::string dear = "a matches (x{12}){12}";
+  EXPECT_TRUE(Condition::Parse(dear).ok());
+  for (int i = 0; i < 99; ++i) dear += "&& a matches (x{12}){12}";
+  EXPECT_EQ(MessageOf(Condition::Parse(dear).status()), "the regular expressions are too large");
 }
 
 }  // namespace
