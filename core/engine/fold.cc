@@ -39,6 +39,7 @@ class Folder {
     if (event_.id() != state_.head + 1) {
       return Misfit(StrCat("event ", event_.id(), " follows on ", state_.head));
     }
+    if (IsTerminal(state_.status)) return Misfit(StrCat("event ", event_.id(), " follows the last one"));
     state_.head = event_.id();
     state_.last_event_at = at_;
     switch (event_.payload_case()) {
@@ -120,6 +121,8 @@ class Folder {
     return Misfit(StrCat("event ", event_.id(), " is about node ", id, ", but the run is at ", node().id));
   }
 
+  absl::Status Untimely() const { return Misfit(StrCat("event ", event_.id(), " comes at the wrong time")); }
+
   absl::StatusOr<workflow::NodeIndex> Find(const std::string& id) const {
     const Node* node = graph_.FindNode(id);
     if (node == nullptr) return Misfit(StrCat("event ", event_.id(), " names the unknown node ", id));
@@ -138,7 +141,7 @@ class Folder {
     } else if (cursor_.phase == Phase::kExecuting) {
       ++cursor_.interrupted;
     } else {
-      return Misfit(StrCat("event ", event_.id(), " starts a stage at the wrong time"));
+      return Untimely();
     }
     state_.stages.back().state = StageState::kRunning;
     cursor_.attempt = started.attempt();
@@ -154,6 +157,7 @@ class Folder {
   }
 
   absl::Status Asked() {
+    if (cursor_.phase != Phase::kExecuting || node().kind != NodeKind::kHuman) return Untimely();
     cursor_.phase = Phase::kAsking;
     cursor_.asked_at = at_;
     if (node().timeout) cursor_.wake_at = at_ + *node().timeout;
@@ -163,7 +167,7 @@ class Folder {
 
   absl::Status CheckInHand() const {
     if (HasStageInHand(state_) && !state_.stages.empty()) return absl::OkStatus();
-    return Misfit(StrCat("event ", event_.id(), " ends a stage that has not begun"));
+    return Untimely();
   }
 
   absl::Status Completed(const v1::StageCompleted& completed) {
@@ -212,7 +216,7 @@ class Folder {
 
   absl::Status Retrying(const v1::StageRetrying& retrying) {
     FABRO_RETURN_IF_ERROR(CheckNode(retrying.node_id()));
-    FABRO_RETURN_IF_ERROR(CheckInHand());
+    if (cursor_.phase != Phase::kExecuting && cursor_.phase != Phase::kAsking) return Untimely();
     cursor_.phase = Phase::kRetryWait;
     cursor_.retry_delay = milliseconds(retrying.delay_ms());
     cursor_.wake_at = at_ + cursor_.retry_delay;
@@ -221,6 +225,7 @@ class Folder {
   }
 
   absl::Status Selected(const v1::EdgeSelected& selected) {
+    if (cursor_.phase != Phase::kFinishing && cursor_.phase != Phase::kReady) return Untimely();
     FABRO_ASSIGN_OR_RETURN(cursor_.node, Find(selected.to_node()));
     cursor_.phase = Phase::kReady;
     cursor_.attempt = 0;

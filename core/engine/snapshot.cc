@@ -130,12 +130,30 @@ class Decoder {
       if (in_.checkpoint_next() > 0) state_.checkpoint->next = Node(in_.checkpoint_next());
     }
     state_.questions_asked = in_.questions_asked();
-    if (HasStageInHand(state_) && state_.stages.empty()) valid_ = false;
-    if (!valid_) return Broken("a value is out of its bounds");
+    if (!valid_ || !IsConsistent()) return Broken("a value is out of its bounds");
     return std::move(state_);
   }
 
  private:
+  // What the decisions take for granted.
+  bool IsConsistent() const {
+    const Cursor& cursor = state_.cursor;
+    const workflow::Node& node = graph_.nodes[cursor.node];
+    if ((cursor.phase == Phase::kBefore) != (state_.status == RunStatus::kQueued)) return false;
+    if ((cursor.phase == Phase::kDone) != IsTerminal(state_.status)) return false;
+    if (HasStageInHand(state_) && state_.stages.empty()) return false;
+    switch (cursor.phase) {
+      case Phase::kRetryWait:
+        return cursor.wake_at.has_value();
+      case Phase::kTimer:
+        return cursor.wake_at.has_value() && node.kind == workflow::NodeKind::kWait;
+      case Phase::kAsking:
+        return node.kind == workflow::NodeKind::kHuman && (!cursor.wake_at || node.timeout);
+      default:
+        return true;
+    }
+  }
+
   absl::Status DecodeTable() {
     for (const std::string& id : in_.node_ids()) {
       const workflow::Node* node = graph_.FindNode(id);
