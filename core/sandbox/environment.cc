@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 
-#include "core/base/strings.h"
+#include "core/base/secret_names.h"
 
 extern char** environ;
 
@@ -12,9 +12,6 @@ namespace {
 
 constexpr std::array<std::string_view, 8> kPassed = {"PATH", "HOME", "USER",   "SHELL",
                                                      "LANG", "TERM", "TMPDIR", "TZ"};
-constexpr std::array<std::string_view, 9> kSecretEndings = {"_api_key",     "_secret",     "_token",
-                                                            "_password",    "_credential", "_credentials",
-                                                            "_private_key", "_access_key", "database_url"};
 
 bool IsPassed(std::string_view name) {
   return std::find(kPassed.begin(), kPassed.end(), name) != kPassed.end() || name.starts_with("LC_");
@@ -31,12 +28,6 @@ void Set(Environment& env, std::string_view name, std::string_view value) {
 }
 
 }  // namespace
-
-bool IsSecretName(std::string_view name) {
-  const std::string lower = ToLower(name);
-  return std::any_of(kSecretEndings.begin(), kSecretEndings.end(),
-                     [&](std::string_view ending) { return lower.ends_with(ending); });
-}
 
 Environment SafeEnvironment(const Environment& extra) {
   Environment env;

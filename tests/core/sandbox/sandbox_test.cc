@@ -179,14 +179,6 @@ TEST_F(LocalSandboxTest, SecretsOfTheServerStayWithTheServer) {
   }
 }
 
-TEST(Environment, KnowsSecretsByTheirNames) {
-  for (const char* name :
-       {"OPENAI_API_KEY", "x_token", "DATABASE_URL", "MYDATABASE_URL", "AWS_SECRET_ACCESS_KEY"}) {
-    EXPECT_TRUE(IsSecretName(name)) << name;
-  }
-  for (const char* name : {"PATH", "TOKENS", "API_KEY_FILE"}) EXPECT_FALSE(IsSecretName(name)) << name;
-}
-
 TEST(OutputTail, KeepsAllThatFitsAndNeverCutsACharacter) {
   OutputTail small(10);
   EXPECT_EQ(small.Append("12345"), "12345");

@@ -1,0 +1,246 @@
+#include "core/app/core_app.h"
+
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/grpcpp.h>
+#include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/impl/service_type.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <filesystem>
+#include <vector>
+
+#include "core/async/task_scope.h"
+#include "core/base/log.h"
+#include "core/base/status_macros.h"
+#include "core/base/strings.h"
+#include "core/events/event_hub.h"
+#include "core/events/redactor.h"
+#include "core/rpc/services/services.h"
+#include "core/runtime/supervisor.h"
+#include "core/sandbox/local.h"
+#include "core/scheduler/timers.h"
+#include "core/stages/command.h"
+#include "core/storage/sqlite/sqlite_store.h"
+
+namespace fabro::app {
+namespace {
+
+constexpr int kFileThreads = 2;
+constexpr std::size_t kFileQueue = 4096;
+constexpr int kMaxMessageBytes = 64 << 20;
+
+sandbox::Environment Pairs(const config::StringMap& map) { return {map.begin(), map.end()}; }
+
+absl::Status MakeFolder(const std::string& path) {
+  std::error_code failed;
+  std::filesystem::create_directories(path, failed);
+  if (failed) return ErrnoError(failed.value(), StrCat("making the folder ", path));
+  if (::chmod(path.c_str(), 0700) != 0) return ErrnoError(errno, StrCat("protecting the folder ", path));
+  return absl::OkStatus();
+}
+
+void LogCall(const rpc::CallReport& report) {
+  const bool ours =
+      absl::IsInternal(report.status) || absl::IsDataLoss(report.status) || absl::IsUnknown(report.status);
+  if (ours) {
+    log::Error("call failed", {{"method", report.method},
+                               {"request_id", report.context.request_id},
+                               {"principal", report.context.principal},
+                               {"error", report.status}});
+  } else {
+    log::Debug("call", {{"method", report.method},
+                        {"request_id", report.context.request_id},
+                        {"principal", report.context.principal},
+                        {"status", report.status},
+                        {"us", report.duration.count()}});
+  }
+}
+
+Task<void> StopSupervisor(runtime::Supervisor* supervisor, std::chrono::milliseconds grace) {
+  co_await supervisor->Stop(grace);
+}
+
+Task<void> KeepStatus(Task<absl::Status> task, absl::Status* out) { *out = co_await std::move(task); }
+
+absl::Status RunBlockingly(const Executor& executor, Task<absl::Status> task) {
+  absl::Status status;
+  TaskScope scope(executor);
+  scope.Spawn("start-up", KeepStatus(std::move(task), &status));
+  scope.JoinBlocking();
+  return status;
+}
+
+absl::StatusOr<std::unique_ptr<storage::Store>> OpenStore(const std::string& url) {
+  constexpr std::string_view kSqlite = "sqlite:";
+  if (!url.starts_with(kSqlite)) {
+    return InvalidArgument(Reason::kInvalidArgument, url,
+                           StrCat("storage.url: this version has SQLite only, not ", url));
+  }
+  storage::sqlite::SqliteOptions options;
+  options.path = url.substr(kSqlite.size());
+  return storage::sqlite::OpenSqliteStore(std::move(options));
+}
+
+}  // namespace
+
+// In the order of construction; the reverse is the order of destruction.
+struct CoreApp::Parts {
+  Parts(Runtime& r, CoreOptions o, std::unique_ptr<storage::Store> s)
+      : runtime(r),
+        options(std::move(o)),
+        runs_dir(options.config.storage_dir + "/runs"),
+        store(std::move(s)),
+        redactor(options.environment.values()),
+        files("files", kFileThreads, kFileQueue),
+        sandbox(files, LocalOptions()),
+        commands(sandbox, files, redactor),
+        background(runtime.executor()),
+        calls(runtime.executor()),
+        admission(static_cast<std::size_t>(options.config.max_concurrent_runs),
+                  [this](RunId run) { supervisor.OnGrant(run); }),
+        timers(*store, SystemTime(),
+               [this](std::vector<RunId> runs) { return supervisor.OnTimersDue(std::move(runs)); }),
+        supervisor(SharedWork(), files),
+        run_ids(SystemRandom()),
+        edge{calls, [this] { return draining.load(); }, LogCall} {}
+
+  sandbox::LocalOptions LocalOptions() const {
+    sandbox::LocalOptions local;
+    local.stage_helper = options.stage_helper;
+    local.env = Pairs(options.config.sandbox.env);
+    return local;
+  }
+
+  runtime::Work SharedWork() {
+    return runtime::Work{runtime.executor(), *store, SystemTime(),     SystemRandom(),
+                         commands,           hub,    admission,        timers,
+                         runs_dir,           {},     runtime::Limits()};
+  }
+
+  rpc::Backend MakeBackend() {
+    return rpc::Backend{*store,
+                        supervisor,
+                        admission,
+                        hub,
+                        redactor,
+                        sandbox,
+                        SystemClock(),
+                        run_ids,
+                        runs_dir,
+                        static_cast<std::size_t>(options.config.limits.max_queued_runs),
+                        [this] { return draining.load(); }};
+  }
+
+  absl::Status Serve();
+
+  Runtime& runtime;
+  const CoreOptions options;
+  const std::string runs_dir;
+  std::atomic<bool> draining = false;
+  std::unique_ptr<storage::Store> store;
+  events::EventHub hub;
+  const events::Redactor redactor;
+  BlockingPool files;
+  sandbox::LocalSandbox sandbox;
+  stages::CommandRunner commands;
+  TaskScope background;
+  TaskScope calls;
+  scheduler::Admission admission;
+  scheduler::Timers timers;
+  runtime::Supervisor supervisor;
+  RunIdSource run_ids;
+  const rpc::Edge edge;
+  std::vector<std::unique_ptr<grpc::Service>> services;
+  std::unique_ptr<grpc::Server> server;
+  std::string address;
+  bool stopped = false;
+};
+
+absl::Status CoreApp::Parts::Serve() {
+  const rpc::Backend backend = MakeBackend();
+  services = rpc::MakeUnbuiltServices();
+  services.push_back(rpc::MakeDiscoveryService(edge, backend));
+  services.push_back(rpc::MakeRunService(edge, backend));
+  services.push_back(rpc::MakeHumanService(edge, backend));
+  services.push_back(rpc::MakeRunInternalsService(edge, backend));
+
+  grpc::EnableDefaultHealthCheckService(true);
+  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  grpc::ServerBuilder builder;
+  builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
+  builder.SetMaxSendMessageSize(kMaxMessageBytes);
+  // Two servers must never share a port: the second one is told.
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  int port = 0;
+  const std::string& listen = options.config.core.listen;
+  const bool is_unix = listen.starts_with("unix:");
+  if (options.listens) {
+    if (is_unix) ::unlink(listen.c_str() + 5);  // of a core that died: the storage lock is ours
+    builder.AddListeningPort(listen, grpc::InsecureServerCredentials(), &port);
+  }
+  for (const auto& service : services) builder.RegisterService(service.get());
+  server = builder.BuildAndStart();
+  if (server == nullptr || (options.listens && port == 0)) {
+    return Unavailable(Reason::kInternal, listen,
+                       StrCat("cannot listen on ", listen, ": is the address in use?"));
+  }
+  if (options.listens) {
+    if (is_unix) ::chmod(listen.c_str() + 5, 0600);
+    const std::size_t colon = listen.rfind(':');
+    address = is_unix ? listen : StrCat(listen.substr(0, colon), ':', port);
+  }
+  return absl::OkStatus();
+}
+
+CoreApp::CoreApp(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+
+CoreApp::~CoreApp() { Stop(std::chrono::milliseconds(0)); }
+
+absl::StatusOr<std::unique_ptr<CoreApp>> CoreApp::Start(Runtime& runtime, CoreOptions options) {
+  std::error_code failed;
+  const std::filesystem::path storage = std::filesystem::absolute(options.config.storage_dir, failed);
+  if (!failed) options.config.storage_dir = storage.string();
+  FABRO_RETURN_IF_ERROR(MakeFolder(options.config.storage_dir));
+  FABRO_RETURN_IF_ERROR(MakeFolder(options.config.storage_dir + "/runs"));
+  FABRO_ASSIGN_OR_RETURN(std::unique_ptr<storage::Store> store, OpenStore(options.config.storage_url));
+  auto parts = std::make_unique<Parts>(runtime, std::move(options), std::move(store));
+  std::unique_ptr<CoreApp> app(new CoreApp(std::move(parts)));
+  Parts& p = *app->parts_;
+  FABRO_RETURN_IF_ERROR(RunBlockingly(runtime.executor(), p.supervisor.Recover()));
+  FABRO_RETURN_IF_ERROR(p.Serve());
+  p.background.Spawn("timers", p.timers.Run());
+  p.admission.Start();
+  return app;
+}
+
+std::shared_ptr<grpc::Channel> CoreApp::InProcessChannel() {
+  grpc::ChannelArguments arguments;
+  arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
+  arguments.SetMaxSendMessageSize(kMaxMessageBytes);
+  return parts_->server->InProcessChannel(arguments);
+}
+
+std::string CoreApp::address() const { return parts_->address; }
+
+void CoreApp::Stop(std::chrono::milliseconds grace) {
+  Parts& p = *parts_;
+  if (std::exchange(p.stopped, true)) return;
+  p.draining = true;
+  if (p.server != nullptr && p.server->GetHealthCheckService() != nullptr) {
+    p.server->GetHealthCheckService()->SetServingStatus(false);
+  }
+  p.background.Cancel();
+  p.background.JoinBlocking();
+  TaskScope stopping(p.runtime.executor());
+  stopping.Spawn("stop runs", StopSupervisor(&p.supervisor, grace));
+  stopping.JoinBlocking();
+  // Readers have had every event by now; who still waits, waits for a run that goes on another time.
+  p.calls.Cancel();
+  if (p.server != nullptr) p.server->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(2));
+  p.calls.JoinBlocking();
+  p.store->Close();
+}
+
+}  // namespace fabro::app

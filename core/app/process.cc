@@ -1,0 +1,61 @@
+#include "core/app/process.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdio>
+
+#include "core/async/blocking_pool.h"
+#include "core/base/error.h"
+#include "core/base/log.h"
+
+namespace fabro::app {
+namespace {
+
+sigset_t StopSignals() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGINT);
+  return set;
+}
+
+}  // namespace
+
+void PrepareSignals() {
+  sigset_t set = StopSignals();
+  sigaddset(&set, SIGHUP);
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  ::signal(SIGPIPE, SIG_IGN);
+}
+
+void StopOnSignal(const std::function<void()>& stop) {
+  sigset_t set = StopSignals();
+  int signal = 0;
+  while (sigwait(&set, &signal) != 0) {
+  }
+  log::Info("stopping", {{"signal", signal == SIGTERM ? "SIGTERM" : "SIGINT"}});
+  std::atomic<bool> stopped = false;
+  BlockingPool stopper("stop", 1, 1);
+  const pthread_t waiting = pthread_self();
+  stopper.TryRun([&] {
+    stop();
+    stopped = true;
+    pthread_kill(waiting, SIGTERM);  // wakes the wait below
+  });
+  while (!stopped) {
+    if (sigwait(&set, &signal) == 0 && !stopped) {
+      std::fputs("stopped at once; interrupted runs go on at the next start\n", stderr);
+      ::_exit(kExitFailed);
+    }
+  }
+}
+
+void PrintError(std::string_view program, const absl::Status& status) {
+  std::fprintf(stderr, "%.*s: %s\n", static_cast<int>(program.size()), program.data(),
+               MessageOf(status).c_str());
+}
+
+}  // namespace fabro::app

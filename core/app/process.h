@@ -1,0 +1,25 @@
+// What a serving program does around its parts: signals, and the end.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+
+namespace fabro::app {
+
+enum ExitCode : int { kExitOk = 0, kExitFailed = 1, kExitUsage = 2 };
+
+// Blocks SIGTERM, SIGINT and SIGHUP for the calling thread and all it starts later, ignores SIGPIPE. Call it
+// first in main, so that only WaitForStop takes them.
+void PrepareSignals();
+
+// Waits for SIGTERM or SIGINT, then runs `stop` while it goes on listening: another such signal ends the
+// process at once, with code 1; nothing is lost by that, since whatever a client was told is durable.
+void StopOnSignal(const std::function<void()>& stop);
+
+// "fabro-core: message" on standard error.
+void PrintError(std::string_view program, const absl::Status& status);
+
+}  // namespace fabro::app

@@ -1,0 +1,374 @@
+#include "core/runtime/run_actor.h"
+
+#include <utility>
+
+#include "core/base/error.h"
+#include "core/base/log.h"
+#include "core/base/status_macros.h"
+#include "core/events/event_hub.h"
+#include "core/scheduler/timers.h"
+
+namespace fabro::runtime {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr milliseconds kStorageRetry{500};
+
+// Nothing was written, and the same commit may succeed later: disk full, read-only, too many waiting.
+bool MayCommitLater(const absl::Status& status) {
+  const Reason reason = ReasonOf(status);
+  return (absl::IsUnavailable(status) && reason == Reason::kStorageFailed) ||
+         absl::IsResourceExhausted(status);
+}
+
+}  // namespace
+
+// What one transaction will hold, and what follows once it is durable.
+struct RunActor::Batch {
+  EventSeq expected{};
+  std::vector<storage::RecordBytes> records;
+  std::vector<engine::Effect> effects;
+  std::vector<std::pair<std::shared_ptr<Reply>, absl::Status>> replies;
+  bool wants_continue = false;
+};
+
+struct RunActor::Execution {
+  engine::ExecutionId id{};
+  stages::StageRequest request;
+  std::atomic<std::chrono::steady_clock::time_point> last_sign;
+  TaskHandle stage;
+  TaskHandle watch;
+};
+
+// Each piece of output waits until it is durable before the stage is read further.
+class RunActor::OutputSink final : public stages::StageOutputSink {
+ public:
+  OutputSink(RunActor& actor, engine::ExecutionId execution) : actor_(actor), execution_(execution) {}
+
+  Task<void> Write(bool is_stderr, std::string text) override {
+    engine::StageOutput output;
+    output.execution = execution_;
+    output.stream = is_stderr ? engine::StageOutput::Stream::kStderr : engine::StageOutput::Stream::kStdout;
+    output.text = std::move(text);
+    Message message;
+    message.body = engine::Input(std::move(output));
+    message.reply = std::make_shared<Reply>();
+    const std::shared_ptr<Reply> reply = message.reply;
+    const absl::Status sent = co_await actor_.inbox_.Send(std::move(message));
+    if (sent.ok())
+      (void)co_await reply->done.Wait();  // a run that is over takes no output: nothing to do about it
+  }
+
+ private:
+  RunActor& actor_;
+  const engine::ExecutionId execution_;
+};
+
+RunActor::RunActor(const Work& work, RunId run, std::function<bool(RunActor&)> retire)
+    : work_(work),
+      id_(run),
+      retire_(std::move(retire)),
+      inbox_(work.limits.inbox),
+      stage_scope_(work.executor) {}
+
+RunActor::~RunActor() = default;
+
+void RunActor::Adopt(LoadedRun run) {
+  machine_.emplace(std::move(run.machine));
+  row_ = std::move(run.row);
+  work_dir_ = std::move(run.work_dir);
+}
+
+Task<void> RunActor::Run() {
+  absl::Status status = co_await LoadInTheEnd();
+  while (status.ok()) {
+    absl::StatusOr<Message> message = co_await inbox_.Receive();
+    status = message.status();  // not OK: stopped
+    if (status.ok()) status = co_await Process(*std::move(message));
+    // Once retired, another actor may own the run: nothing of it is touched any more.
+    if (status.ok() && HasNothingToDo() && retire_(*this)) co_return;
+  }
+  if (retired_while_loading_) co_return;
+  if (!absl::IsCancelled(status)) log::Error("run left as it is stored", {{"run", id_}, {"error", status}});
+  stage_scope_.Cancel();
+  co_await stage_scope_.Join();
+  inbox_.Close();
+  if (absl::IsCancelled(status)) {
+    status =
+        Unavailable(Reason::kDraining, id_.ToString(), "The server is shutting down; try again in a moment.");
+  }
+  FailWaiting(status);
+  work_.admission.Leave(id_);
+}
+
+// Tries until it works, as long as somebody waits for the run and the failure may pass.
+Task<absl::Status> RunActor::LoadInTheEnd() {
+  while (!machine_) {
+    absl::Status status = co_await Load();
+    if (status.ok()) break;
+    if (!absl::IsUnavailable(status) && !absl::IsDeadlineExceeded(status)) co_return status;
+    FailWaiting(status);
+    retired_while_loading_ = retire_(*this);
+    if (retired_while_loading_) co_return status;
+    const absl::Status slept = co_await work_.time.Sleep(kStorageRetry);
+    if (!slept.ok()) co_return slept;
+  }
+  co_return absl::OkStatus();
+}
+
+Task<absl::Status> RunActor::Load() {
+  FABRO_CO_ASSIGN_OR_RETURN(storage::LoadedRun stored, co_await work_.store.LoadRun(id_));
+  crashed_ = stored.row.queue_state == storage::QueueState::kActive;
+  FABRO_CO_ASSIGN_OR_RETURN(LoadedRun run, Rebuild(std::move(stored), work_.runs_dir));
+  Adopt(std::move(run));
+  co_return absl::OkStatus();
+}
+
+bool RunActor::HasNothingToDo() const {
+  if (execution_) return false;
+  return suspending_ || !has_slot_;
+}
+
+Task<absl::Status> RunActor::Process(Message first) {
+  Batch batch;
+  batch.expected = machine_->head();
+  Apply(std::move(first), batch);
+  while (true) {
+    for (std::size_t n = 1; n < work_.limits.inputs_per_commit; ++n) {
+      std::optional<Message> more = inbox_.TryReceive();
+      if (!more) break;
+      Apply(*std::move(more), batch);
+    }
+    for (int step = 0; batch.wants_continue && step < work_.limits.steps_per_commit; ++step) {
+      batch.wants_continue = false;
+      ApplyInput(engine::Continue{}, nullptr, batch);
+    }
+    const bool goes_on = batch.wants_continue;
+    absl::Status committed = co_await Commit(batch);
+    if (!committed.ok()) {
+      for (auto& [reply, refusal] : batch.replies) reply->done.Complete(committed);
+      co_return committed;
+    }
+    if (!batch.records.empty()) {
+      work_.hub.Publish(id_, machine_->head());
+      if (execution_) execution_->last_sign = work_.time.Steady();
+    }
+    if (const auto wake_at = machine_->wake_at()) work_.timers.Arm(*wake_at);
+    for (auto& [reply, refusal] : batch.replies) {
+      reply->row = row_;
+      reply->done.Complete(refusal);
+    }
+    for (const engine::Effect& effect : batch.effects) Perform(effect);
+    if (!goes_on || suspending_) co_return absl::OkStatus();
+    batch = Batch();
+    batch.expected = machine_->head();
+    batch.wants_continue = true;
+  }
+}
+
+void RunActor::Apply(Message message, Batch& batch) {
+  if (const auto* input = std::get_if<engine::Input>(&message.body)) {
+    const auto* finished = std::get_if<engine::StageFinished>(input);
+    if (finished != nullptr && execution_ && execution_->id == finished->execution) {
+      execution_->watch.Cancel();
+      execution_.reset();
+      if (slot_is_due_) GiveSlotBack();
+    }
+    ApplyInput(*input, std::move(message.reply), batch);
+    return;
+  }
+  const engine::Activity activity = machine_->activity();
+  if (activity == engine::Activity::kParked || activity == engine::Activity::kEnded) {
+    work_.admission.Leave(id_);  // it was cancelled or paused while the slot was on its way
+    return;
+  }
+  has_slot_ = true;
+  if (activity == engine::Activity::kQueued) {
+    ApplyInput(engine::Start{}, nullptr, batch);
+  } else {
+    engine::Resume resume;
+    resume.crashed = std::exchange(crashed_, false);
+    ApplyInput(resume, nullptr, batch);
+  }
+}
+
+void RunActor::ApplyInput(const engine::Input& input, std::shared_ptr<Reply> reply, Batch& batch) {
+  engine::Output output = machine_->Handle(input, work_.time.Now(), work_.random);
+  for (engine::Record& record : output.records) {
+    batch.records.push_back({std::move(record.event), std::move(record.delta)});
+  }
+  for (engine::Effect& effect : output.effects) {
+    if (std::holds_alternative<engine::ContinueStep>(effect)) {
+      batch.wants_continue = true;
+    } else {
+      batch.effects.push_back(std::move(effect));
+    }
+  }
+  if (reply) batch.replies.emplace_back(std::move(reply), std::move(output.refusal));
+}
+
+Task<absl::Status> RunActor::Commit(Batch& batch) {
+  storage::RunRow row = BuildRow();
+  if (batch.records.empty() && row.queue_state == row_.queue_state && row.wake_at == row_.wake_at) {
+    co_return absl::OkStatus();
+  }
+  storage::AppendRecords append;
+  append.expected_head = batch.expected;
+  append.row = row;
+  append.records = batch.records;
+  append.snapshot = machine_->MaybeSnapshot();
+  bool told = false;
+  while (true) {
+    storage::WriteBatch write;
+    write.writes.emplace_back(append);
+    const absl::StatusOr<storage::CommitResult> result = co_await work_.store.Commit(std::move(write));
+    absl::Status status = result.status();
+    if (ReasonOf(status) == Reason::kOutcomeUnknown) {
+      const absl::StatusOr<bool> there = co_await LearnOutcome(machine_->head());
+      if (!there.ok()) co_return there.status();
+      if (*there) status = absl::OkStatus();
+      if (!*there) continue;
+    }
+    if (status.ok()) break;
+    if (!MayCommitLater(status)) co_return status;
+    // The work is done and must not be lost: it waits here, with its callers, until it can be written.
+    if (!std::exchange(told, true))
+      log::Error("cannot write; trying again", {{"run", id_}, {"error", status}});
+    const absl::Status slept = co_await work_.time.Sleep(kStorageRetry);
+    if (!slept.ok()) co_return slept;
+  }
+  if (told) log::Info("writing works again", {{"run", id_}});
+  row.head = machine_->head();
+  row_ = std::move(row);
+  co_return absl::OkStatus();
+}
+
+// Whether a commit of unknown outcome is there, by the run's head.
+Task<absl::StatusOr<bool>> RunActor::LearnOutcome(EventSeq expected) {
+  while (true) {
+    const absl::StatusOr<storage::RunRow> stored = co_await work_.store.GetRun(id_);
+    if (stored.ok()) co_return stored->head == expected;
+    if (!absl::IsUnavailable(stored.status()) && !absl::IsDeadlineExceeded(stored.status())) {
+      co_return stored.status();
+    }
+    const absl::Status slept = co_await work_.time.Sleep(kStorageRetry);
+    if (!slept.ok()) co_return slept;
+  }
+}
+
+void RunActor::Perform(const engine::Effect& effect) {
+  if (const auto* execute = std::get_if<engine::ExecuteStage>(&effect)) {
+    if (!suspending_) Execute(*execute);
+  } else if (const auto* cancel = std::get_if<engine::CancelStage>(&effect)) {
+    if (execution_ && execution_->id == cancel->execution) execution_->stage.Cancel();
+  } else if (std::holds_alternative<engine::RequestSlot>(effect)) {
+    has_slot_ = false;
+    work_.admission.Enqueue(id_, scheduler::Admission::Class::kResumable, row_.priority, row_.queue_key);
+  } else {  // Park, RunFinished
+    GiveSlotBack();
+  }
+}
+
+void RunActor::GiveSlotBack() {
+  slot_is_due_ = execution_ != nullptr;  // its processes still run: the slot is theirs until they have ended
+  if (slot_is_due_) return;
+  has_slot_ = false;
+  work_.admission.Leave(id_);
+}
+
+void RunActor::Execute(const engine::ExecuteStage& effect) {
+  auto execution = std::make_shared<Execution>();
+  execution->id = effect.execution;
+  execution->last_sign = work_.time.Steady();
+  stages::StageRequest& request = execution->request;
+  request.run = id_;
+  request.node = effect.node;
+  request.text = effect.text;
+  request.work_dir = work_dir_;
+  request.environment = work_.stage_environment;
+  for (const auto& variable : effect.environment) request.environment.push_back(variable);
+  if (effect.timeout) request.timeout = *effect.timeout;
+  execution_ = execution;
+  execution->stage = stage_scope_.Spawn("stage", RunStage(execution));
+  const milliseconds stall_timeout = machine_->stall_timeout();
+  if (stall_timeout.count() > 0) {
+    execution->watch = stage_scope_.Spawn("stall watchdog", WatchForStall(execution, stall_timeout));
+  }
+}
+
+Task<void> RunActor::RunStage(std::shared_ptr<Execution> execution) {
+  OutputSink sink(*this, execution->id);
+  engine::StageFinished finished;
+  finished.execution = execution->id;
+  finished.outcome = co_await work_.stages.Run(execution->request, &sink);
+  Message message;
+  message.body = engine::Input(std::move(finished));
+  inbox_.SendBeyondCapacity(std::move(message));
+}
+
+Task<void> RunActor::WatchForStall(std::shared_ptr<Execution> execution, milliseconds limit) {
+  while (true) {
+    const auto idle =
+        std::chrono::duration_cast<milliseconds>(work_.time.Steady() - execution->last_sign.load());
+    if (idle >= limit) {
+      engine::Stalled stalled;
+      stalled.idle = std::chrono::duration_cast<std::chrono::seconds>(idle);
+      Message message;
+      message.body = engine::Input(stalled);
+      inbox_.SendBeyondCapacity(std::move(message));
+      co_return;
+    }
+    const absl::Status slept = co_await work_.time.Sleep(limit - idle);
+    if (!slept.ok()) co_return;
+  }
+}
+
+storage::RunRow RunActor::BuildRow() const {
+  const engine::Machine& machine = *machine_;
+  storage::RunRow row = row_;
+  row.status = machine.status();
+  switch (machine.activity()) {
+    case engine::Activity::kQueued:
+      row.queue_state = storage::QueueState::kQueued;
+      break;
+    case engine::Activity::kActive:
+      row.queue_state =
+          has_slot_ || crashed_ ? storage::QueueState::kActive : storage::QueueState::kResumable;
+      break;
+    case engine::Activity::kParked:
+    case engine::Activity::kEnded:
+      row.queue_state = storage::QueueState::kNone;
+      break;
+  }
+  row.wake_at = machine.wake_at();
+  row.started_at = machine.started_at();
+  row.finished_at = machine.finished_at();
+  row.updated_at = work_.time.Now();
+  if (row.queue_state == storage::QueueState::kResumable && row_.queue_state != row.queue_state) {
+    row.queue_key = row.updated_at.unix_ms;
+  }
+  row.outcome = machine.outcome();
+  row.error = machine.error();
+  row.simulated = machine.simulated();
+  row.stage_count = static_cast<std::int32_t>(machine.stage_count());
+  row.question_text = machine.question_text();
+  row.open_questions =
+      row.question_text.empty() ? 0 : static_cast<std::int32_t>(machine.OpenQuestions().size());
+  row.current_node = machine.current_node();
+  return row;
+}
+
+void RunActor::FailWaiting(const absl::Status& status) {
+  std::vector<Message> kept;
+  while (std::optional<Message> message = inbox_.TryReceive()) {
+    if (message->reply) {
+      message->reply->done.Complete(status);
+    } else {
+      kept.push_back(*std::move(message));  // a grant or a timer: still true once the run can be loaded
+    }
+  }
+  for (Message& message : kept) inbox_.SendBeyondCapacity(std::move(message));
+}
+
+}  // namespace fabro::runtime

@@ -1,0 +1,96 @@
+// One run's single writer: a coroutine that owns the run's state, commits what its engine decides, and only
+// then lets anything be seen or happen.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "core/async/channel.h"
+#include "core/async/task_scope.h"
+#include "core/engine/input.h"
+#include "core/runtime/work.h"
+
+namespace fabro::runtime {
+
+// The answer to one input, once it is durable.
+struct Reply {
+  Waiter done;          // completed with the refusal, the failure, or OK
+  storage::RunRow row;  // the run afterwards; set before `done` when that is OK
+};
+
+struct SlotGranted {};
+
+struct Message {
+  std::variant<engine::Input, SlotGranted> body;
+  std::shared_ptr<Reply> reply;  // null: nobody waits
+};
+
+class RunActor {
+ public:
+  // `retire` answers whether the actor may end now: it must be true only if no message can arrive any more.
+  RunActor(const Work& work, RunId run, std::function<bool(RunActor&)> retire);
+  ~RunActor();
+  RunActor(const RunActor&) = delete;
+  RunActor& operator=(const RunActor&) = delete;
+
+  // Saves the loading of a run that was just made. Before Run.
+  void Adopt(LoadedRun run);
+
+  // Until the run has nothing to do here any more, or the coroutine is cancelled (then what is in hand stops
+  // and nothing is recorded of that: the run goes on when it is loaded again).
+  Task<void> Run();
+
+  // Thread-safe; false: full, or over.
+  bool Tell(Message message, bool beyond_capacity) {
+    return beyond_capacity ? inbox_.SendBeyondCapacity(std::move(message))
+                           : inbox_.TrySend(std::move(message));
+  }
+  bool inbox_empty() { return inbox_.empty(); }  // thread-safe
+  void Suspend() { suspending_ = true; }         // thread-safe: no further stage is begun
+  RunId id() const { return id_; }
+
+ private:
+  struct Batch;
+  struct Execution;
+  class OutputSink;
+
+  Task<absl::Status> LoadInTheEnd();
+  Task<absl::Status> Load();
+  Task<absl::Status> Process(Message first);
+  void Apply(Message message, Batch& batch);
+  void ApplyInput(const engine::Input& input, std::shared_ptr<Reply> reply, Batch& batch);
+  Task<absl::Status> Commit(Batch& batch);
+  Task<absl::StatusOr<bool>> LearnOutcome(EventSeq expected);
+  void Perform(const engine::Effect& effect);
+  void Execute(const engine::ExecuteStage& effect);
+  Task<void> RunStage(std::shared_ptr<Execution> execution);
+  Task<void> WatchForStall(std::shared_ptr<Execution> execution, std::chrono::milliseconds limit);
+  storage::RunRow BuildRow() const;
+  void GiveSlotBack();
+  bool HasNothingToDo() const;
+  void FailWaiting(const absl::Status& status);
+
+  const Work& work_;
+  const RunId id_;
+  const std::function<bool(RunActor&)> retire_;
+  Channel<Message> inbox_;
+  std::atomic<bool> suspending_ = false;
+
+  // Owned by the coroutine's strand.
+  std::optional<engine::Machine> machine_;
+  storage::RunRow row_;
+  std::string work_dir_;
+  bool crashed_ = false;  // the run was active when its last owner went
+  bool retired_while_loading_ = false;
+  bool has_slot_ = false;
+  bool slot_is_due_ = false;  // to be given back when the stage in hand has ended
+  std::shared_ptr<Execution> execution_;
+  TaskScope stage_scope_;
+};
+
+}  // namespace fabro::runtime

@@ -1,0 +1,225 @@
+#include "core/runtime/supervisor.h"
+
+#include <filesystem>
+#include <limits>
+#include <utility>
+
+#include "core/async/with_deadline.h"
+#include "core/base/error.h"
+#include "core/base/log.h"
+#include "core/base/status_macros.h"
+#include "core/base/strings.h"
+
+namespace fabro::runtime {
+namespace {
+
+constexpr std::int64_t kRecoverPage = 1000;
+
+Task<absl::Status> JoinScope(TaskScope* scope) {
+  const auto ended = std::make_shared<Waiter>();
+  const Executor executor = co_await CurrentExecutor();
+  TaskScope joiner(executor);
+  auto join = [](TaskScope* joined, std::shared_ptr<Waiter> done) -> Task<void> {
+    co_await joined->Join();
+    done->Complete(absl::OkStatus());
+  };
+  joiner.Spawn("join", join(scope, ended));
+  absl::Status status = co_await ended->Wait();
+  if (!status.ok()) scope->Cancel();
+  co_await joiner.Join();
+  co_return status;
+}
+
+}  // namespace
+
+Supervisor::Supervisor(Work work, BlockingPool& files)
+    : work_(std::move(work)), files_(files), scope_(work_.executor) {}
+
+Supervisor::~Supervisor() = default;
+
+Task<absl::Status> Supervisor::Recover() {
+  std::optional<storage::RunnableCursor> cursor;
+  std::int64_t interrupted = 0;
+  std::int64_t waiting = 0;
+  while (true) {
+    FABRO_CO_ASSIGN_OR_RETURN(const std::vector<storage::RunRow> rows,
+                              co_await work_.store.ListRunnable(kRecoverPage, cursor));
+    for (const storage::RunRow& row : rows) {
+      std::int64_t key = row.queue_key;
+      auto run_class = scheduler::Admission::Class::kResumable;
+      if (row.queue_state == storage::QueueState::kActive) {
+        key =
+            std::numeric_limits<std::int64_t>::min() + interrupted++;  // had a slot: ahead of all that waited
+      } else {
+        ++waiting;
+        if (row.queue_state == storage::QueueState::kQueued) run_class = scheduler::Admission::Class::kNew;
+      }
+      work_.admission.Enqueue(row.id, run_class, row.priority, key);
+    }
+    if (rows.size() < static_cast<std::size_t>(kRecoverPage)) break;
+    const storage::RunRow& last = rows.back();
+    cursor = storage::RunnableCursor{last.queue_state, last.priority, last.queue_key, last.id};
+  }
+  if (interrupted + waiting > 0) {
+    log::Info("runs found in the store", {{"interrupted", interrupted}, {"waiting", waiting}});
+  }
+  co_return absl::OkStatus();
+}
+
+Task<absl::StatusOr<storage::RunRow>> Supervisor::Create(NewRun run) {
+  storage::RunRow row = std::move(run.row);
+  row.status = RunStatus::kQueued;
+  row.queue_state = storage::QueueState::kQueued;
+  row.queue_key = row.created_at.unix_ms;
+  row.updated_at = row.created_at;
+  row.head = EventSeq{0};
+  engine::RunSeed seed;
+  seed.id = row.id;
+  seed.graph = run.graph;
+  seed.goal = row.goal;
+  seed.work_dir = run.work_dir.empty() ? DefaultWorkDir(work_.runs_dir, row.id) : run.work_dir;
+  const std::string work_dir = seed.work_dir;
+  engine::Machine machine = engine::Machine::Create(std::move(seed));
+  row.simulated = machine.simulated();
+
+  storage::CreateRun create;
+  create.row = row;
+  create.source = std::move(run.source);
+  storage::WriteBatch write;
+  if (run.idempotency) write.writes.emplace_back(*std::move(run.idempotency));
+  write.writes.emplace_back(std::move(create));
+  const absl::StatusOr<storage::CommitResult> committed = co_await work_.store.Commit(std::move(write));
+  if (!committed.ok()) co_return committed.status();
+
+  const RunId id = row.id;
+  {
+    MutexLock lock(&mutex_);
+    fresh_.emplace(id, LoadedRun{std::move(machine), row, work_dir, std::move(run.graph)});
+  }
+  work_.admission.Enqueue(id, scheduler::Admission::Class::kNew, row.priority, row.queue_key);
+  // Without a slot it leaves memory again and is loaded when its turn comes.
+  {
+    MutexLock lock(&mutex_);
+    fresh_.erase(id);
+  }
+  row.queue_position = work_.admission.QueuePosition(id).value_or(1);
+  co_return row;
+}
+
+Task<absl::StatusOr<storage::RunRow>> Supervisor::Tell(RunId run, engine::Input input) {
+  FABRO_CO_ASSIGN_OR_RETURN(const storage::RunRow row, co_await work_.store.GetRun(run));
+  Message message;
+  message.body = std::move(input);
+  message.reply = std::make_shared<Reply>();
+  const std::shared_ptr<Reply> reply = message.reply;
+  if (!Deliver(run, std::move(message), false)) {
+    co_return Error(absl::StatusCode::kResourceExhausted, Reason::kLimit, run.ToString(),
+                    StrCat("Run ", run.ToString(), " has too many requests waiting; try again in a moment."));
+  }
+  absl::Status status = co_await reply->done.Wait();
+  if (!status.ok()) co_return status;
+  co_return reply->row;
+}
+
+Task<absl::Status> Supervisor::Delete(RunId run) {
+  storage::WriteBatch write;
+  storage::DeleteRun remove;
+  remove.run = run;
+  write.writes.emplace_back(remove);
+  const absl::StatusOr<storage::CommitResult> committed = co_await work_.store.Commit(std::move(write));
+  if (!committed.ok()) co_return committed.status();
+  auto remove_folder = [folder = StrCat(work_.runs_dir, '/', run.ToString())]() -> absl::Status {
+    std::error_code failed;
+    std::filesystem::remove_all(folder, failed);
+    if (failed)
+      log::Warn("a deleted run's folder is still there", {{"folder", folder}, {"error", failed.message()}});
+    return absl::OkStatus();
+  };
+  co_return co_await RunBlocking(files_, std::move(remove_folder));
+}
+
+Task<absl::StatusOr<LoadedRun>> Supervisor::Read(RunId run) {
+  FABRO_CO_ASSIGN_OR_RETURN(storage::LoadedRun stored, co_await work_.store.LoadRun(run));
+  co_return Rebuild(std::move(stored), work_.runs_dir);
+}
+
+void Supervisor::OnGrant(RunId run) {
+  Message message;
+  message.body = SlotGranted{};
+  if (!Deliver(run, std::move(message), true)) work_.admission.Leave(run);
+}
+
+Task<void> Supervisor::TellTimer(RunId run) {
+  Message message;
+  message.body = engine::Input(engine::TimerDue{});
+  message.reply = std::make_shared<Reply>();
+  const std::shared_ptr<Reply> reply = message.reply;
+  if (!Deliver(run, std::move(message), true)) co_return;
+  const absl::Status status = co_await reply->done.Wait();
+  if (!status.ok() && !absl::IsCancelled(status)) {
+    log::Warn("a run's timer could not be handled", {{"run", run}, {"error", status}});
+  }
+}
+
+Task<void> Supervisor::OnTimersDue(std::vector<RunId> runs) {
+  TaskScope scope(work_.executor);
+  for (const RunId& run : runs) scope.Spawn("timer", TellTimer(run));
+  const absl::Status joined = co_await JoinScope(&scope);
+  (void)joined;  // cancelled: the timers stay due
+}
+
+bool Supervisor::Deliver(RunId run, Message message, bool beyond_capacity) {
+  std::shared_ptr<RunActor> started;
+  {
+    MutexLock lock(&mutex_);
+    if (stopping_) return false;
+    std::shared_ptr<RunActor>& actor = actors_[run];
+    if (actor == nullptr) {
+      actor = std::make_shared<RunActor>(work_, run, [this](RunActor& retiring) { return Retire(retiring); });
+      if (const auto fresh = fresh_.find(run); fresh != fresh_.end()) {
+        actor->Adopt(std::move(fresh->second));
+        fresh_.erase(fresh);
+      }
+      started = actor;
+    }
+    if (!actor->Tell(std::move(message), beyond_capacity)) return false;
+  }
+  if (started) scope_.Spawn("run", Drive(started));
+  return true;
+}
+
+// Under the lock that Deliver holds while it finds and fills an inbox: an empty one stays empty once it is
+// out of the map.
+bool Supervisor::Retire(RunActor& actor) {
+  MutexLock lock(&mutex_);
+  if (!actor.inbox_empty()) return false;
+  actors_.erase(actor.id());
+  return true;
+}
+
+Task<void> Supervisor::Drive(std::shared_ptr<RunActor> actor) {
+  co_await actor->Run();
+  MutexLock lock(&mutex_);
+  const auto found = actors_.find(actor->id());
+  if (found != actors_.end() && found->second == actor) actors_.erase(found);
+}
+
+Task<void> Supervisor::Stop(std::chrono::milliseconds grace) {
+  work_.admission.Stop();
+  {
+    MutexLock lock(&mutex_);
+    stopping_ = true;
+    for (const auto& [id, actor] : actors_) actor->Suspend();
+  }
+  const absl::Status ended = co_await WithDeadline(Deadline::In(grace), JoinScope(&scope_));
+  if (!ended.ok()) log::Warn("stopping stages that are still at work", {{"runs", scope_.size()}});
+  scope_.Cancel();
+  co_await scope_.Join();
+}
+
+std::size_t Supervisor::actor_count() const {
+  MutexLock lock(&mutex_);
+  return actors_.size();
+}
+
+}  // namespace fabro::runtime

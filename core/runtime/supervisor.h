@@ -1,0 +1,72 @@
+// Owner of every run's actor: makes runs, brings them back, and passes what happens to the one actor that may
+// write.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "core/async/blocking_pool.h"
+#include "core/base/mutex.h"
+#include "core/runtime/run_actor.h"
+#include "core/runtime/work.h"
+
+namespace fabro::runtime {
+
+struct NewRun {
+  storage::RunRow row;  // id, texts, labels, priority and creation are taken; the rest is set here
+  storage::RunSource source;
+  std::shared_ptr<const workflow::Graph> graph;
+  std::string work_dir;                               // empty: the default
+  std::optional<storage::PutIdempotent> idempotency;  // remembered in the same transaction
+};
+
+// Thread-safe.
+class Supervisor {
+ public:
+  explicit Supervisor(Work work, BlockingPool& files);
+  ~Supervisor();  // after Stop
+
+  // Enqueues what the store says wants or holds a slot. Before anything else.
+  Task<absl::Status> Recover();
+
+  // The run's row once it is durable, with queue_position. Errors of Store::Commit.
+  Task<absl::StatusOr<storage::RunRow>> Create(NewRun run);
+
+  // The run's row after the input is durable. NotFound, the engine's refusal, ResourceExhausted when too much
+  // waits.
+  Task<absl::StatusOr<storage::RunRow>> Tell(RunId run, engine::Input input);
+
+  // A terminal run, its children and its folder.
+  Task<absl::Status> Delete(RunId run);
+
+  // The state as stored, for questions that the row does not answer. Reads the log since the last snapshot.
+  Task<absl::StatusOr<LoadedRun>> Read(RunId run);
+
+  void OnGrant(RunId run);                          // from Admission
+  Task<void> OnTimersDue(std::vector<RunId> runs);  // from Timers
+
+  // Active stages get `grace`; then they are stopped and go on at the next start. Not from an actor.
+  Task<void> Stop(std::chrono::milliseconds grace);
+
+  std::size_t actor_count() const;
+
+ private:
+  bool Deliver(RunId run, Message message, bool beyond_capacity);
+  bool Retire(RunActor& actor);
+  Task<void> Drive(std::shared_ptr<RunActor> actor);
+  Task<void> TellTimer(RunId run);
+
+  const Work work_;
+  BlockingPool& files_;
+  mutable Mutex mutex_;
+  bool stopping_ GUARDED_BY(mutex_) = false;
+  std::unordered_map<RunId, std::shared_ptr<RunActor>> actors_ GUARDED_BY(mutex_);
+  std::unordered_map<RunId, LoadedRun> fresh_ GUARDED_BY(mutex_);  // made this moment: need not be loaded
+  TaskScope scope_;
+};
+
+}  // namespace fabro::runtime

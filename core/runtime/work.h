@@ -1,0 +1,70 @@
+// What actors and their supervisor share: collaborators, and the run as it is loaded.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "core/async/executor.h"
+#include "core/async/sleep.h"
+#include "core/base/random.h"
+#include "core/engine/machine.h"
+#include "core/scheduler/admission.h"
+#include "core/stages/stage_runner.h"
+#include "core/storage/store.h"
+
+namespace fabro::events {
+class EventHub;
+}
+namespace fabro::scheduler {
+class Timers;
+}
+
+namespace fabro::runtime {
+
+struct Limits {
+  int steps_per_commit = 8;            // steps that need nothing from outside share a transaction
+  std::size_t inputs_per_commit = 64;  // so do inputs that arrive together
+  std::size_t inbox = 256;             // waiting inputs of one run; more are refused
+};
+
+// References to what outlives every actor.
+struct Work {
+  Executor executor;
+  storage::Store& store;
+  TimeSource& time;
+  Random& random;
+  stages::StageRunner& stages;
+  events::EventHub& hub;
+  scheduler::Admission& admission;
+  scheduler::Timers& timers;
+  std::string runs_dir;  // STORAGE/runs
+  std::vector<std::pair<std::string, std::string>> stage_environment;
+  Limits limits;
+};
+
+// What of a run is not in its machine.
+struct LoadedRun {
+  engine::Machine machine;
+  storage::RunRow row;
+  std::string work_dir;
+  std::shared_ptr<const workflow::Graph> graph;
+};
+
+std::string DefaultWorkDir(const std::string& runs_dir, RunId run);  // RUNS/ID/work
+
+// The settings a run was started with, as far as its execution needs them; InvalidArgument when the text is
+// not such an object.
+struct ExecutionSettings {
+  std::string work_dir;  // empty: the default
+};
+absl::StatusOr<ExecutionSettings> ParseSettings(const std::string& settings_json);
+
+// Rebuilds a run from what is stored. DataLoss when it does not fit together.
+absl::StatusOr<LoadedRun> Rebuild(storage::LoadedRun stored, const std::string& runs_dir);
+
+}  // namespace fabro::runtime

@@ -1,0 +1,130 @@
+#include "core/stages/command.h"
+
+#include <filesystem>
+#include <utility>
+
+#include "core/base/error.h"
+#include "core/base/strings.h"
+#include "core/sandbox/output_tail.h"
+#include "core/stages/directive.h"
+
+namespace fabro::stages {
+namespace {
+
+using engine::FailureClass;
+using engine::Outcome;
+using engine::OutcomeStatus;
+using sandbox::CommandResult;
+
+// What of a stream goes into the run's context and into the text of a failure; the events hold more.
+constexpr std::size_t kContextBytes = 64 * 1024;
+constexpr std::size_t kReasonBytes = 16 * 1024;
+constexpr std::size_t kTitleCharacters = 80;
+
+std::string Keep(std::string_view text, std::size_t limit) {
+  sandbox::OutputTail tail(limit);
+  tail.Append(text);
+  return tail.Text();
+}
+
+Outcome Failed(FailureClass failure_class, std::string message) {
+  Outcome outcome;
+  outcome.status = OutcomeStatus::kFail;
+  outcome.failure = engine::Failure{std::move(message), failure_class};
+  return outcome;
+}
+
+// The script's first line that says something, for people.
+std::string TitleOf(std::string_view script) {
+  for (const std::string_view line : Split(script, '\n')) {
+    const std::string_view text = Trim(line);
+    if (!text.empty()) return std::string(TruncateUtf8(text, kTitleCharacters));
+  }
+  return "";
+}
+
+// Redacts each stream as it passes: a secret cut in two by a read is still found.
+class RedactingSink final : public sandbox::OutputSink {
+ public:
+  RedactingSink(const events::Redactor& redactor, StageOutputSink* sink)
+      : out_(redactor), err_(redactor), sink_(sink) {}
+
+  Task<void> Write(sandbox::Stream stream, std::string text) override {
+    const bool is_err = stream == sandbox::Stream::kStderr;
+    std::string safe = (is_err ? err_ : out_).Push(text);
+    if (!safe.empty()) co_await sink_->Write(is_err, std::move(safe));
+  }
+
+  Task<void> Finish() {
+    std::string out = out_.Finish();
+    if (!out.empty()) co_await sink_->Write(false, std::move(out));
+    std::string err = err_.Finish();
+    if (!err.empty()) co_await sink_->Write(true, std::move(err));
+  }
+
+ private:
+  events::StreamRedactor out_;
+  events::StreamRedactor err_;
+  StageOutputSink* const sink_;
+};
+
+Outcome OutcomeOf(const CommandResult& result, const StageRequest& request) {
+  switch (result.end) {
+    case CommandResult::End::kCancelled:
+      return Failed(FailureClass::kCanceled, "the stage was cancelled");
+    case CommandResult::End::kTimedOut:
+      return Failed(FailureClass::kTransientInfra, StrCat("Script timed out after ", request.timeout.count(), "ms: ",
+                                                          TitleOf(request.text)));
+    case CommandResult::End::kExited:
+      break;
+  }
+  if (result.exit_code != 0) {
+    return Failed(FailureClass::kDeterministic,
+                  StrCat("Script failed with exit code: ", result.exit_code, "\n\n## stdout\n",
+                         Keep(result.out, kReasonBytes), "\n\n## stderr\n", Keep(result.err, kReasonBytes)));
+  }
+  Outcome outcome;
+  outcome.notes = StrCat("Script completed: ", TitleOf(request.text));
+  return outcome;
+}
+
+absl::Status MakeFolder(const std::string& path) {
+  std::error_code failed;
+  std::filesystem::create_directories(path, failed);
+  if (failed) return ErrnoError(failed.value(), StrCat("making the working directory ", path));
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+Task<Outcome> CommandRunner::Run(StageRequest request, StageOutputSink* sink) {
+  auto make_folder = [dir = request.work_dir] { return MakeFolder(dir); };
+  const absl::Status made = co_await RunBlocking(pool_, std::move(make_folder));
+  if (absl::IsCancelled(made)) co_return Failed(FailureClass::kCanceled, "the stage was cancelled");
+  if (!made.ok()) co_return Failed(FailureClass::kTransientInfra, MessageOf(made));
+
+  sandbox::Command command;
+  const bool is_python = request.node->language == workflow::Language::kPython;
+  command.argv = {is_python ? "python3" : "bash", "-c", request.text};
+  command.env = request.environment;
+  command.work_dir = request.work_dir;
+  command.timeout = request.timeout;
+  RedactingSink redacting(redactor_, sink);
+  absl::StatusOr<CommandResult> ran = co_await sandbox_.Run(std::move(command), &redacting);
+  if (absl::IsCancelled(ran.status())) co_return Failed(FailureClass::kCanceled, "the stage was cancelled");
+  if (!ran.ok()) {
+    const bool may_pass = absl::IsUnavailable(ran.status()) || absl::IsResourceExhausted(ran.status());
+    co_return Failed(may_pass ? FailureClass::kTransientInfra : FailureClass::kDeterministic,
+                     redactor_.Redact(MessageOf(ran.status())));
+  }
+  co_await redacting.Finish();
+  ran->out = redactor_.Redact(ran->out);
+  ran->err = redactor_.Redact(ran->err);
+  Outcome outcome = OutcomeOf(*ran, request);
+  outcome.context_updates["command.output"] = JsonString(Keep(ran->out, kContextBytes));
+  outcome.context_updates["command.stderr"] = JsonString(Keep(ran->err, kContextBytes));
+  ApplyDirective(ran->out, &outcome);
+  co_return outcome;
+}
+
+}  // namespace fabro::stages

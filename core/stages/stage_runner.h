@@ -1,0 +1,41 @@
+// Runs the stages that need the world outside: what the engine asks for with ExecuteStage.
+#pragma once
+
+#include <chrono>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/async/task.h"
+#include "core/base/ids.h"
+#include "core/engine/outcome.h"
+#include "core/workflow/graph.h"
+
+namespace fabro::stages {
+
+struct StageRequest {
+  RunId run;
+  const workflow::Node* node = nullptr;
+  std::string text;  // script or prompt
+  std::chrono::milliseconds timeout{std::chrono::minutes(10)};
+  std::string work_dir;
+  std::vector<std::pair<std::string, std::string>> environment;
+};
+
+// Where a stage's output goes while it runs; Write returns when the piece is durable, which slows the stage to what the
+// disk can take.
+class StageOutputSink {
+ public:
+  virtual ~StageOutputSink() = default;
+  virtual Task<void> Write(bool is_stderr, std::string text) = 0;
+};
+
+class StageRunner {
+ public:
+  virtual ~StageRunner() = default;
+  // Never fails: what goes wrong is an outcome. Cancelling the caller stops the stage; this returns when nothing of it
+  // is left.
+  virtual Task<engine::Outcome> Run(StageRequest request, StageOutputSink* sink) = 0;
+};
+
+}  // namespace fabro::stages
