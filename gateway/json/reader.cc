@@ -334,6 +334,7 @@ absl::Status Reader::Add(Entry entry) {
 absl::StatusOr<Document> Document::Parse(std::string_view text) {
   Document document;
   document.text_ = text;
+  document.entries_.reserve(std::min<std::size_t>(text.size() / 8 + 2, 256));
   FABRO_RETURN_IF_ERROR(Reader(document).Run());
   return document;
 }
