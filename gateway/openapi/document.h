@@ -12,6 +12,7 @@ namespace fabro::openapi {
 
 struct Options {
   std::string base_url;  // the one entry of `servers`; empty: "/"
+  bool pretty = false;   // with line breaks and indents
 };
 
 // JSON text. Takes some tens of milliseconds: make it on first use, not at start-up.

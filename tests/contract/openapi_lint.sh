@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Lints the OpenAPI document with Redocly (npm @redocly/cli, kept in build/node). Needs the npm registry only the first
+# time. usage: openapi_lint.sh [DOCUMENT]      (default: tests/contract/openapi.json, which a test keeps in step)
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(cd "$here/../.." && pwd)
+redocly_version=2.77.0
+
+node=$root/build/node
+redocly=$node/node_modules/.bin/redocly
+if ! [ -x "$redocly" ]; then
+  mkdir -p "$node"
+  npm install --prefix "$node" --no-audit --no-fund --no-save --silent "@redocly/cli@$redocly_version"
+fi
+REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true \
+  "$redocly" lint --config "$here/redocly.yaml" --max-problems 50 "${1:-$here/openapi.json}"
