@@ -67,12 +67,14 @@ absl::StatusOr<Machine> Machine::Restore(RunSeed seed, std::string_view snapshot
     tail_bytes += record.event.size() + record.delta.size();
   }
   auto impl = std::make_unique<Impl>(std::move(seed), std::move(state));
+  impl->core.just_restored = true;
   impl->core.tail_bytes = tail_bytes;
   impl->core.snapshot_bytes = snapshot.size();
   return Machine(std::move(impl));
 }
 
 Output Machine::Handle(const Input& input, Timestamp now, Random& random) {
+  impl_->core.just_restored = false;
   Output output;
   Decider decider(impl_->core, now, random, output);
   std::visit([&decider](const auto& what) { decider.On(what); }, input);
@@ -94,7 +96,7 @@ Activity Machine::activity() const {
     case Phase::kAsking:
       return Activity::kParked;
     case Phase::kRetryWait:
-      if (core.slot_requested || core.has_slot) return Activity::kActive;
+      if (core.slot_requested || core.has_slot || core.just_restored) return Activity::kActive;
       return cursor.retry_delay > kMaxDelayInSlot ? Activity::kParked : Activity::kActive;
     default:
       return Activity::kActive;

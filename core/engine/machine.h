@@ -43,8 +43,9 @@ struct RecordView {
   std::string_view delta;
 };
 
-// What a run wants of the scheduler. Follows from the records alone, so that a restart finds it in the run's
-// row.
+// What a run wants of the scheduler, for the run's row. A machine that was just restored between two attempts
+// counts as active: its slot may be the reason why it was, and Resume parks it again when its time has not
+// come.
 enum class Activity : std::uint8_t {
   kQueued,  // never had a slot
   kActive,  // holds a slot, or wants one back

@@ -25,6 +25,7 @@ struct RunCore {
   bool has_slot = false;
   bool slot_requested = false;  // ... and Resume will come
   bool executing = false;       // the attempt in hand runs here and will give StageFinished
+  bool just_restored = false;   // no input yet: whether a time has passed is not known
   std::size_t tail_bytes = 0;   // records since the last snapshot
   std::size_t snapshot_bytes = 0;
 };

@@ -94,6 +94,9 @@ std::vector<std::string> Player::Play(std::string_view line) {
 void Player::Feed(const engine::Input& input) {
   std::optional<engine::Input> next = input;
   while (next) {
+    const bool gets_slot =
+        std::holds_alternative<engine::Start>(*next) || std::holds_alternative<engine::Resume>(*next);
+    if (gets_slot) has_slot_ = true;
     engine::Output output = machine_->Handle(*std::exchange(next, std::nullopt), now_, random_);
     if (!output.refusal.ok()) Say(RenderRefusal(output.refusal));
     for (engine::Record& record : output.records) {
@@ -105,18 +108,21 @@ void Player::Feed(const engine::Input& input) {
         next = engine::Continue{};
       } else {
         Say(StrCat("=> ", RenderEffect(effect)));
+        if (std::holds_alternative<engine::Park>(effect)) has_slot_ = false;
       }
     }
   }
 }
 
+// A run that held a slot gets one at once when it is taken over; another waits for it, or for what it waited
+// for.
 void Player::Crash() {
   std::vector<engine::RecordView> tail;
   for (const engine::Record& record : records_) tail.push_back({record.event, record.delta});
   absl::StatusOr<engine::Machine> restored = engine::Machine::Restore(seed_, "", tail);
   if (!restored.ok()) return Say(StrCat("error: ", Describe(restored.status())));
   machine_ = *std::move(restored);
-  if (machine_->activity() == engine::Activity::kActive) Feed(engine::Resume{.crashed = true});
+  if (std::exchange(has_slot_, false)) Feed(engine::Resume{.crashed = true});
 }
 
 bool Player::Configure(const Words& words) {

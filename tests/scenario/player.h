@@ -55,6 +55,7 @@ class Player {
   std::vector<engine::Record> records_;
   std::vector<Moment> moments_;
   std::vector<std::string> said_;
+  bool has_slot_ = false;
   FixedRandom random_;
   Timestamp now_{1'767'225'600'000};  // 2026-01-01
 };
