@@ -294,7 +294,7 @@ class ConnectionOn final : public Connection, private BodyWriter {
       Arm(Phase::kHandling, shared_.limits.tick);
       bool failed = false;
       try {
-        response = co_await shared_.handler.Handle(std::move(request));
+        response = co_await shared_.handler->Handle(std::move(request));
       } catch (const std::exception&) {
         failed = true;
       }
@@ -558,8 +558,8 @@ class ConnectionOn final : public Connection, private BodyWriter {
 
 }  // namespace
 
-Shared::Shared(Handler& h, TimeSource& t, HttpLimits l, AccessLog log, std::string security_lines)
-    : handler(h), time(t), limits(l), access_log(std::move(log)), security(std::move(security_lines)) {}
+Shared::Shared(TimeSource& t, HttpLimits l, AccessLog log, std::string security_lines)
+    : time(t), limits(l), access_log(std::move(log)), security(std::move(security_lines)) {}
 
 std::shared_ptr<Connection> MakeConnection(PlainSocket socket, Executor strand, std::string peer,
                                            Shared& shared, bool refuse) {

@@ -20,9 +20,9 @@ namespace fabro::http {
 
 // What the connections of a listener share. Outlives them.
 struct Shared {
-  Shared(Handler& h, TimeSource& t, HttpLimits l, AccessLog log, std::string security_lines);
+  Shared(TimeSource& t, HttpLimits l, AccessLog log, std::string security_lines);
 
-  Handler& handler;
+  Handler* handler = nullptr;  // set before the first connection
   TimeSource& time;
   const HttpLimits limits;
   const AccessLog access_log;  // may be empty

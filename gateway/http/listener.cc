@@ -34,10 +34,10 @@ using Acceptor = asio::basic_socket_acceptor<tcp, asio::io_context::executor_typ
 }  // namespace
 
 struct Listener::Impl {
-  Impl(Runtime& r, TimeSource& time, Handler& handler, ListenerOptions o)
+  Impl(Runtime& r, TimeSource& time, ListenerOptions o)
       : runtime(r),
         options(std::move(o)),
-        shared(handler, time, options.limits, options.access_log, SecurityHeaders(false)),
+        shared(time, options.limits, options.access_log, SecurityHeaders(false)),
         acceptor(runtime.context().get_executor()),
         accepting(runtime.executor()),
         ticking(runtime.executor()),
@@ -163,17 +163,18 @@ std::vector<std::shared_ptr<Connection>> Listener::Impl::Snapshot() const {
   return all;
 }
 
-Listener::Listener(Runtime& runtime, TimeSource& time, Handler& handler, ListenerOptions options)
-    : impl_(std::make_unique<Impl>(runtime, time, handler, std::move(options))) {}
+Listener::Listener(Runtime& runtime, TimeSource& time, ListenerOptions options)
+    : impl_(std::make_unique<Impl>(runtime, time, std::move(options))) {}
 
 Listener::~Listener() = default;
 
-absl::Status Listener::Start() {
-  if (absl::Status status = impl_->Open(); !status.ok()) return status;
+absl::Status Listener::Bind() { return impl_->Open(); }
+
+void Listener::Start(Handler& handler) {
+  impl_->shared.handler = &handler;
   impl_->ReadClock();
   impl_->accepting.Spawn("http accept", impl_->Accept());
   impl_->ticking.Spawn("http ticker", impl_->Tick());
-  return absl::OkStatus();
 }
 
 std::uint16_t Listener::port() const { return impl_->port; }

@@ -28,14 +28,17 @@ struct ListenerOptions {
 // Thread-safe. The runtime, the time source and the handler outlive it.
 class Listener {
  public:
-  Listener(Runtime& runtime, TimeSource& time, Handler& handler, ListenerOptions options);
+  Listener(Runtime& runtime, TimeSource& time, ListenerOptions options);
   ~Listener();  // stopped first, or never started
   Listener(const Listener&) = delete;
   Listener& operator=(const Listener&) = delete;
 
-  // Binds and begins to accept. Unavailable with the address when it is taken.
-  absl::Status Start();
-  std::uint16_t port() const;  // after Start
+  // Takes the address; clients may connect, but nobody answers yet. Unavailable when the address is taken.
+  absl::Status Bind();
+  std::uint16_t port() const;  // after Bind
+
+  // Begins to answer. Once, after Bind.
+  void Start(Handler& handler);
 
   // Accepts no more; idle connections close, the others after the answer they are at. At once.
   void Drain();

@@ -262,6 +262,7 @@ void RouteCompiler::CompileStream(Route& route, const api::v1::Route& options, c
             StrCat("the frame id \"", options.sse_id_field(), "\" is no scalar field of the response"));
     }
   }
+  route.sse_from_start = options.sse_from_start();
   if (options.sse_cursor_field().empty()) return;
   FieldPath cursor = Resolve(*route.input, options.sse_cursor_field());
   if (cursor.empty() || !IsScalar(*cursor.back())) {

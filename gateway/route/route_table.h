@@ -57,6 +57,7 @@ struct Route {
   bool sse_named = false;
   const json::FieldShape* sse_id = nullptr;  // of the output
   std::optional<Parameter> sse_cursor;       // of the input
+  bool sse_from_start = false;               // without the cursor a stream begins with its first message
   std::string content_type;                  // of an answer that is not JSON
   std::string accept;                        // chosen by this media type in Accept
   std::string select_field;                  // chosen by this boolean member of the body ...

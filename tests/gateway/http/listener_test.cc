@@ -109,8 +109,9 @@ class ListenerTest : public testing::Test {
     ListenerOptions options;
     options.limits = limits;
     options.access_log = std::move(log);
-    listener_ = std::make_unique<Listener>(runtime_, SystemTime(), handler_, options);
-    ASSERT_TRUE(listener_->Start().ok());
+    listener_ = std::make_unique<Listener>(runtime_, SystemTime(), options);
+    ASSERT_TRUE(listener_->Bind().ok());
+    listener_->Start(handler_);
   }
   void TearDown() override {
     if (listener_) listener_->Stop(5s);
@@ -428,8 +429,8 @@ TEST_F(ListenerTest, SaysWhichAddressIsTaken) {
   Start();
   ListenerOptions options;
   options.port = listener_->port();
-  Listener second(runtime_, SystemTime(), handler_, options);
-  const absl::Status status = second.Start();
+  Listener second(runtime_, SystemTime(), options);
+  const absl::Status status = second.Bind();
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
   EXPECT_NE(MessageOf(status).find(StrCat("127.0.0.1:", options.port)), std::string::npos);
 }

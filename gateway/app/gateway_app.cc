@@ -1,0 +1,126 @@
+#include "gateway/app/gateway_app.h"
+
+#include <google/protobuf/message.h>
+
+#include <utility>
+
+#include "core/async/runtime.h"
+#include "core/async/sleep.h"
+#include "core/base/log.h"
+#include "core/base/status_macros.h"
+#include "core/base/strings.h"
+#include "core/config/server_config.h"
+#include "gateway/auth/authenticator.h"
+#include "gateway/http/listener.h"
+#include "gateway/route/route_table.h"
+#include "gateway/transcode/feed.h"
+#include "gateway/transcode/transcoder.h"
+#include "gateway/upstream/grpc_upstream.h"
+#include "proto/api.h"
+
+namespace fabro::gateway {
+namespace {
+
+// Every answer at debug level; what is our fault always.
+void LogAccess(const http::AccessRecord& record) {
+  const LogLevel level = record.status >= 500 ? LogLevel::kWarn : LogLevel::kDebug;
+  if (!log::Enabled(level)) return;
+  log::Write(level, "answered",
+             {{"verb", record.verb},
+              {"path", record.path},
+              {"status", record.status},
+              {"bytes", record.bytes},
+              {"duration", record.duration},
+              {"request_id", record.request_id},
+              {"peer", record.peer}});
+}
+
+http::ListenerOptions ListenerOptionsOf(const GatewayOptions& options) {
+  http::ListenerOptions listener;
+  listener.host = options.host;
+  listener.port = options.port;
+  listener.limits = options.limits;
+  listener.access_log = LogAccess;
+  return listener;
+}
+
+}  // namespace
+
+// In the order of construction; what is below uses what is above.
+struct GatewayApp::Parts {
+  Parts(Runtime& runtime, std::shared_ptr<grpc::Channel> channel, const GatewayOptions& o,
+        std::unique_ptr<const route::RouteTable> table)
+      : options(o),
+        routes(std::move(table)),
+        authenticator(auth::MakeLoopbackAuthenticator(options.cors_origins)),
+        upstream(upstream::MakeGrpcUpstream(std::move(channel))),
+        feeds(runtime.executor(), *upstream, SystemTime(), transcode::FeedLimits()),
+        listener(runtime, SystemTime(), ListenerOptionsOf(options)) {}
+
+  const GatewayOptions options;
+  std::string base_url;
+  const std::unique_ptr<const route::RouteTable> routes;
+  const std::unique_ptr<auth::Authenticator> authenticator;
+  const std::unique_ptr<upstream::Upstream> upstream;
+  transcode::FeedHub feeds;
+  std::unique_ptr<transcode::Transcoder> transcoder;
+  http::Listener listener;
+  bool stopped = false;
+};
+
+GatewayOptions OptionsOf(const config::ServerConfig& config) {
+  GatewayOptions options;
+  options.host = config.api.host;
+  options.port = static_cast<std::uint16_t>(config.api.port);
+  options.base_url = config.api.base_url;
+  options.cors_origins = config.api.cors_origins;
+  options.limits.max_body_bytes = static_cast<std::size_t>(config.limits.max_body_bytes);
+  options.limits.max_header_bytes = static_cast<std::size_t>(config.limits.max_header_bytes);
+  options.limits.max_connections = static_cast<std::size_t>(config.limits.max_connections);
+  options.limits.max_connections_per_address =
+      static_cast<std::size_t>(config.limits.max_connections_per_address);
+  return options;
+}
+
+absl::StatusOr<std::unique_ptr<GatewayApp>> GatewayApp::Start(Runtime& runtime,
+                                                              std::shared_ptr<grpc::Channel> channel,
+                                                              GatewayOptions options) {
+  FABRO_ASSIGN_OR_RETURN(
+      auto table,
+      route::RouteTable::Build(api::Services(), google::protobuf::MessageFactory::generated_factory()));
+  auto parts = std::make_unique<Parts>(runtime, std::move(channel), options, std::move(table));
+  if (absl::Status bound = parts->listener.Bind(); !bound.ok()) {
+    parts->feeds.Stop();
+    return bound;
+  }
+  parts->base_url =
+      options.base_url.empty() ? StrCat("http://localhost:", parts->listener.port()) : options.base_url;
+  transcode::TranscoderOptions transcoder;
+  transcoder.base_url = parts->base_url;
+  transcoder.cors_origins = options.cors_origins;
+  parts->transcoder = std::make_unique<transcode::Transcoder>(
+      *parts->routes, *parts->authenticator, *parts->upstream, parts->feeds, std::move(transcoder));
+  parts->listener.Start(*parts->transcoder);
+  return std::unique_ptr<GatewayApp>(new GatewayApp(std::move(parts)));
+}
+
+GatewayApp::GatewayApp(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+
+GatewayApp::~GatewayApp() { Stop(std::chrono::milliseconds(0)); }
+
+std::uint16_t GatewayApp::port() const { return parts_->listener.port(); }
+
+const std::string& GatewayApp::base_url() const { return parts_->base_url; }
+
+void GatewayApp::Stop(std::chrono::milliseconds grace) {
+  if (std::exchange(parts_->stopped, true)) return;
+  parts_->feeds.Drain();  // so that streams end while the listener waits for them
+  parts_->listener.Stop(grace);
+  parts_->feeds.Stop();
+}
+
+std::shared_ptr<grpc::Channel> ChannelTo(const std::string& core_address) {
+  return upstream::MakeChannel(core_address);
+}
+
+}  // namespace fabro::gateway

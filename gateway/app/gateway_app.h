@@ -1,0 +1,60 @@
+// The gateway, put together: routes, upstream, feeds, transcoder and listener, built in order and stopped in
+// reverse.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "gateway/http/limits.h"
+
+namespace grpc {
+class Channel;
+}
+namespace fabro {
+class Runtime;
+}
+namespace fabro::config {
+struct ServerConfig;
+}
+
+namespace fabro::gateway {
+
+struct GatewayOptions {
+  std::string host = "127.0.0.1";
+  std::uint16_t port = 0;  // 0: any free one
+  std::string base_url;    // of absolute links; empty: http://localhost:PORT
+  std::vector<std::string> cors_origins;
+  http::HttpLimits limits;
+};
+GatewayOptions OptionsOf(const config::ServerConfig& config);
+
+class GatewayApp {
+ public:
+  // Compiles the routes and begins to answer. The channel reaches the core: MakeChannel(address), or the
+  // core's own within the process; the core need not be there yet. The runtime outlives the app.
+  static absl::StatusOr<std::unique_ptr<GatewayApp>> Start(Runtime& runtime,
+                                                           std::shared_ptr<grpc::Channel> channel,
+                                                           GatewayOptions options);
+  ~GatewayApp();  // stops at once if Stop was not called
+
+  std::uint16_t port() const;
+  const std::string& base_url() const;
+
+  // No further request: calls in flight may finish and streams get what is there, for at most `grace`.
+  // Blocks; not from a coroutine. Idempotent. Before the core stops, when that is in the same process.
+  void Stop(std::chrono::milliseconds grace);
+
+ private:
+  struct Parts;
+  explicit GatewayApp(std::unique_ptr<Parts> parts);
+  const std::unique_ptr<Parts> parts_;
+};
+
+// To "unix:/path" or "host:port".
+std::shared_ptr<grpc::Channel> ChannelTo(const std::string& core_address);
+
+}  // namespace fabro::gateway

@@ -1,0 +1,50 @@
+// HTTP requests as calls of the core: finds the route, checks who asks, binds the request, calls, and renders
+// the answer or the stream. Everything goes by descriptors: there is no code per method.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "gateway/auth/authenticator.h"
+#include "gateway/http/message.h"
+#include "gateway/route/route_table.h"
+#include "gateway/transcode/feed.h"
+#include "gateway/upstream/upstream.h"
+
+namespace fabro::transcode {
+
+struct TranscoderOptions {
+  std::string base_url;                   // before the path in Location; empty: the path alone
+  std::vector<std::string> cors_origins;  // "https://host[:port]"; nobody else gets CORS headers
+  // The OpenAPI document, asked for each time; the one answer that does not come from the core.
+  std::function<http::Piece()> openapi;
+};
+
+// Thread-safe; all that it is given outlives it.
+class Transcoder final : public http::Handler {
+ public:
+  Transcoder(const route::RouteTable& routes, const auth::Authenticator& authenticator,
+             upstream::Upstream& upstream, FeedHub& feeds, TranscoderOptions options);
+
+  Task<http::Response> Handle(http::Request request) override;
+
+ private:
+  Task<http::Response> Answer(const http::Request& request);
+  Task<http::Response> Call(const route::Route& route, const google::protobuf::Message& message,
+                            const http::Request& request, std::string principal);
+  Task<http::Response> Stream(const route::Route& route, const google::protobuf::Message& message,
+                              const http::Request& request, std::string principal);
+  http::Response AnswerOptions(const http::Request& request, std::string_view allow) const;
+  http::Response Render(const route::Route& route, const google::protobuf::Message& message) const;
+  void AddCors(const http::Request& request, http::Response& response) const;
+  bool IsCorsOrigin(std::string_view origin) const;
+
+  const route::RouteTable& routes_;
+  const auth::Authenticator& authenticator_;
+  upstream::Upstream& upstream_;
+  FeedHub& feeds_;
+  const TranscoderOptions options_;
+};
+
+}  // namespace fabro::transcode
