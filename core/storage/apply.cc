@@ -36,6 +36,7 @@ class Applier {
     touched_ = true;
     FABRO_RETURN_IF_ERROR(InsertFacts(row, write.source));
     FABRO_RETURN_IF_ERROR(InsertRecords(row.id, EventSeq{}, write.records));
+    applied_.counts.Add(row.workflow_slug, row.status, 1);
     applied_.result.head = row.head;
     return absl::OkStatus();
   }
@@ -44,11 +45,8 @@ class Applier {
     RunRow& row = write.row;
     row.head = EventSeq(ToUint(write.expected_head) + write.records.size());
     FABRO_ASSIGN_OR_RETURN(std::int64_t updated, Update(sql::kUpdateRunHot, row, write.expected_head));
-    if (updated == 0) {
-      FABRO_ASSIGN_OR_RETURN(updated, Update(sql::kUpdateRun, row, write.expected_head));
-    }
-    if (updated == 0) return Refuse(WhyNotUpdated(row.id, write.expected_head));
-    touched_ = true;
+    touched_ = touched_ || updated != 0;
+    if (updated == 0) FABRO_RETURN_IF_ERROR(UpdateIndexed(row, write.expected_head));
     FABRO_RETURN_IF_ERROR(InsertRecords(row.id, write.expected_head, write.records));
     if (write.snapshot) {
       FABRO_RETURN_IF_ERROR(
@@ -66,7 +64,9 @@ class Applier {
     auto on_row = [&](const SqlRow& row) {
       keys.push_back(row.Int(0));
       applied_.deleted.push_back(IdAt(row, 1));
-      active = active || !IsTerminal(static_cast<RunStatus>(row.Int(2)));
+      const auto status = static_cast<RunStatus>(row.Int(2));
+      active = active || !IsTerminal(status);
+      applied_.counts.Add(row.Text(3), status, -1);
       return true;
     };
     FABRO_RETURN_IF_ERROR(connection_.Execute(sql::kFamily, {Blob{IdBytes(write.run)}}, on_row).status());
@@ -138,16 +138,31 @@ class Applier {
          -std::int64_t{row.priority}, row.queue_key, OptionalTime(row.wake_at), Number(expected)});
   }
 
-  absl::Status WhyNotUpdated(const RunId& run, EventSeq expected) {
+  // For a step that moves an indexed column, or one that must be refused.
+  absl::Status UpdateIndexed(const RunRow& row, EventSeq expected) {
     std::int64_t head = -1;
-    auto on_row = [&](const SqlRow& row) {
-      head = row.Int(0);
+    auto before = RunStatus::kQueued;
+    std::string workflow_slug;
+    auto on_row = [&](const SqlRow& stored) {
+      head = stored.Int(0);
+      before = static_cast<RunStatus>(stored.Int(1));
+      workflow_slug = stored.Text(2);
       return false;
     };
-    FABRO_RETURN_IF_ERROR(connection_.Execute(sql::kHead, {Blob{IdBytes(run)}}, on_row).status());
-    if (head < 0) return RunNotFound(run);
-    return StaleHead(
-        run, "the run's head is " + std::to_string(head) + ", not " + std::to_string(Number(expected)));
+    FABRO_RETURN_IF_ERROR(connection_.Execute(sql::kBefore, {Blob{IdBytes(row.id)}}, on_row).status());
+    if (head < 0) return Refuse(RunNotFound(row.id));
+    if (head != Number(expected)) {
+      return Refuse(StaleHead(
+          row.id, "the run's head is " + std::to_string(head) + ", not " + std::to_string(Number(expected))));
+    }
+    touched_ = true;
+    FABRO_ASSIGN_OR_RETURN(const std::int64_t updated, Update(sql::kUpdateRun, row, expected));
+    if (updated != 1) return Internal("a run changed while its transaction held it");
+    if (before != row.status) {
+      applied_.counts.Add(workflow_slug, before, -1);
+      applied_.counts.Add(workflow_slug, row.status, 1);
+    }
+    return absl::OkStatus();
   }
 
   absl::Status InsertRecords(const RunId& run, EventSeq after, const std::vector<RecordBytes>& records) {
@@ -178,6 +193,26 @@ class Applier {
 };
 
 }  // namespace
+
+void RunCounts::Add(std::string_view workflow_slug, RunStatus status, std::int64_t runs) {
+  changes_[{std::string(workflow_slug), status}] += runs;
+}
+
+void RunCounts::Add(const RunCounts& other) {
+  for (const auto& [key, runs] : other.changes_) changes_[key] += runs;
+}
+
+absl::Status RunCounts::Write(SqlConnection& connection) const {
+  for (const auto& [key, runs] : changes_) {
+    const auto& [workflow_slug, status] = key;
+    if (runs == 0) continue;
+    const auto number = static_cast<std::int64_t>(status);
+    FABRO_RETURN_IF_ERROR(connection.Execute(sql::kAddCount, {workflow_slug, number, runs}).status());
+    if (runs > 0) continue;
+    FABRO_RETURN_IF_ERROR(connection.Execute(sql::kForgetCount, {workflow_slug, number}).status());
+  }
+  return absl::OkStatus();
+}
 
 Applied Apply(SqlConnection& connection, WriteBatch& batch) {
   Applied applied;

@@ -1,6 +1,11 @@
 // Carries out write batches inside an open transaction.
 #pragma once
 
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -9,6 +14,17 @@
 
 namespace fabro::storage {
 
+// Runs that came to a status or left it, for the table of counts.
+class RunCounts {
+ public:
+  void Add(std::string_view workflow_slug, RunStatus status, std::int64_t runs);
+  void Add(const RunCounts& other);
+  absl::Status Write(SqlConnection& connection) const;  // what does not cancel out
+
+ private:
+  std::map<std::pair<std::string, RunStatus>, std::int64_t> changes_;
+};
+
 // What became of a batch.
 struct Applied {
   absl::Status status;
@@ -16,6 +32,7 @@ struct Applied {
   bool clean = true;
   CommitResult result;
   std::vector<RunId> deleted;  // with child runs
+  RunCounts counts;            // to be written before the transaction commits, unless there is an error
 };
 
 // Also writes into the batch: the rows' new heads.

@@ -153,11 +153,14 @@ void CommitQueue::Write(const Group& group) {
 bool CommitQueue::TryTransaction(const Group& group) {
   std::vector<Applied> applied;
   applied.reserve(group.size());
+  RunCounts counts;
   absl::Status failure = connection_->Begin();
   for (std::size_t i = 0; failure.ok() && i < group.size(); ++i) {
     applied.push_back(Apply(*connection_, group[i]->batch));
     if (!applied.back().clean) failure = applied.back().status;
+    if (applied.back().status.ok()) counts.Add(applied.back().counts);
   }
+  if (failure.ok()) failure = counts.Write(*connection_);
   if (failure.ok()) failure = connection_->Commit();
   if (failure.ok()) {
     for (std::size_t i = 0; i < group.size(); ++i) Publish(*group[i], applied[i]);

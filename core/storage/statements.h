@@ -38,6 +38,9 @@ inline constexpr Statement kInsertFacts{"insert run facts",
   "$8, "                                                                                                  \
   "stage_count = $9, open_questions = $10, question_text = $11, current_node = $12 "
 
+inline constexpr Statement kBefore{"read run before update",
+                                   "SELECT head, status, workflow_slug FROM runs WHERE id = $1"};
+
 // Most steps move no indexed column. SQLite rewrites the indexes of every column that is assigned, changed or
 // not, so this one, which assigns none, is tried first.
 inline constexpr Statement kUpdateRunHot{"update run, indexes kept",
@@ -60,13 +63,20 @@ inline constexpr Statement kPutSnapshot{
                     ", $2, $3) "
                     "ON CONFLICT (run_key) DO UPDATE SET seq = excluded.seq, state = excluded.state"};
 
+inline constexpr Statement kAddCount{
+    "count runs",
+    "INSERT INTO run_counts (workflow_slug, status, runs) VALUES ($1, $2, $3) "
+    "ON CONFLICT (workflow_slug, status) DO UPDATE SET runs = run_counts.runs + excluded.runs"};
+inline constexpr Statement kForgetCount{
+    "forget empty counts", "DELETE FROM run_counts WHERE workflow_slug = $1 AND status = $2 AND runs = 0"};
+
 // A run with its child runs, theirs, and so on.
 inline constexpr Statement kFamily{
     "read family",
-    "WITH RECURSIVE family (run_key, id, status) AS ("
-    "SELECT run_key, id, status FROM runs WHERE id = $1 UNION "
-    "SELECT c.run_key, c.id, c.status FROM runs c JOIN family p ON c.parent = p.id) "
-    "SELECT run_key, id, status FROM family"};
+    "WITH RECURSIVE family (run_key, id, status, workflow_slug) AS ("
+    "SELECT run_key, id, status, workflow_slug FROM runs WHERE id = $1 UNION "
+    "SELECT c.run_key, c.id, c.status, c.workflow_slug FROM runs c JOIN family p ON c.parent = p.id) "
+    "SELECT run_key, id, status, workflow_slug FROM family"};
 inline constexpr Statement kDeleteEvents{"delete events", "DELETE FROM events WHERE run_key = $1"};
 inline constexpr Statement kDeleteSnapshot{"delete snapshot", "DELETE FROM snapshots WHERE run_key = $1"};
 inline constexpr Statement kDeleteFacts{"delete run facts", "DELETE FROM run_facts WHERE run_key = $1"};
@@ -89,7 +99,6 @@ inline constexpr Statement kProbe{"probe", "UPDATE store SET probes = probes + 1
 
 // --- one run
 
-inline constexpr Statement kHead{"read head", "SELECT head FROM runs WHERE id = $1"};
 inline constexpr Statement kGetRun{"read run",
                                    "SELECT " FABRO_RUN_COLUMNS "FROM " FABRO_RUN_JOIN "WHERE r.id = $1"};
 inline constexpr Statement kGetSource{
@@ -120,14 +129,15 @@ inline constexpr Statement kReadEvents{"read events", "SELECT first_seq, count, 
 #define FABRO_ALL_RUNS "SELECT run_key, id FROM runs"
 // $3 is the set of statuses as bits. One arm per status: each is an index range in order, and they are
 // merged.
-#define FABRO_STATUS_ARM(n, bit) "SELECT run_key, id FROM runs WHERE status = " n " AND ($3 & " bit ") <> 0"
-#define FABRO_BY_STATUS \
-  FABRO_STATUS_ARM("0", "1") " UNION ALL " FABRO_STATUS_ARM("1", "2") " UNION ALL "                \
-  FABRO_STATUS_ARM("2", "4") " UNION ALL " FABRO_STATUS_ARM("3", "8") " UNION ALL "                \
-  FABRO_STATUS_ARM("4", "16") " UNION ALL " FABRO_STATUS_ARM("5", "32") " UNION ALL "              \
-  FABRO_STATUS_ARM("6", "64")
-#define FABRO_BY_WORKFLOW \
-  "SELECT run_key, id FROM runs WHERE workflow_slug = $4 AND ((1 << status) & $3) <> 0"
+#define FABRO_STATUS_ARM(where, n, bit) \
+  "SELECT run_key, id FROM runs WHERE " where "status = " n " AND ($3 & " bit ") <> 0"
+#define FABRO_STATUS_ARMS(where) \
+  FABRO_STATUS_ARM(where, "0", "1") " UNION ALL " FABRO_STATUS_ARM(where, "1", "2") " UNION ALL " \
+  FABRO_STATUS_ARM(where, "2", "4") " UNION ALL " FABRO_STATUS_ARM(where, "3", "8") " UNION ALL " \
+  FABRO_STATUS_ARM(where, "4", "16") " UNION ALL " FABRO_STATUS_ARM(where, "5", "32") " UNION ALL " \
+  FABRO_STATUS_ARM(where, "6", "64")
+#define FABRO_BY_STATUS FABRO_STATUS_ARMS("")
+#define FABRO_BY_WORKFLOW FABRO_STATUS_ARMS("workflow_slug = $4 AND ")
 #define FABRO_BY_PARENT                                                                           \
   "SELECT run_key, id FROM runs WHERE parent = $5 AND ((1 << status) & $3) <> 0 AND ($4 = '' OR " \
   "workflow_slug = $4)"
@@ -142,10 +152,11 @@ inline constexpr Statement kPageWorkflowOldest{"list runs by workflow", FABRO_PA
 inline constexpr Statement kPageParentNewest{"list runs by parent", FABRO_PAGE("DESC", FABRO_BY_PARENT)};
 inline constexpr Statement kPageParentOldest{"list runs by parent", FABRO_PAGE("ASC", FABRO_BY_PARENT)};
 
-inline constexpr Statement kCountByStatus{"count runs", "SELECT status, count(*) FROM runs GROUP BY status"};
+inline constexpr Statement kCountByStatus{"count runs",
+                                          "SELECT status, sum(runs) FROM run_counts GROUP BY status"};
 inline constexpr Statement kCountWorkflow{
     "count runs of a workflow",
-    "SELECT count(*) FROM runs WHERE workflow_slug = $2 AND ((1 << status) & $1) <> 0"};
+    "SELECT sum(runs) FROM run_counts WHERE workflow_slug = $2 AND ((1 << status) & $1) <> 0"};
 inline constexpr Statement kCountParent{"count child runs",
                                         "SELECT count(*) FROM runs WHERE parent = $3 AND ((1 << status) & "
                                         "$1) <> 0 AND ($2 = '' OR workflow_slug = $2)"};

@@ -95,7 +95,7 @@ double FloorRate(SqlConnection& connection, std::vector<RunRow> rows, std::chron
     if (!connection.Begin().ok()) std::abort();
     for (RunRow& row : rows) {
       WriteBatch batch = Step(row);
-      if (!Apply(connection, batch).status.ok()) std::abort();
+      if (!Apply(connection, batch).status.ok()) std::abort();  // a step changes no counts
     }
     if (!connection.Commit().ok()) std::abort();
     steps += static_cast<std::int64_t>(rows.size());

@@ -337,6 +337,8 @@ TEST_P(StoreSuite, DeletesARunWithItsChildRuns) {
   }
   EXPECT_EQ(Get(4).head, EventSeq{2});
   EXPECT_EQ(List({}), Numbers{4});
+  EXPECT_EQ(Await(store().ListRuns({}, 1, 0))->total, 1);
+  EXPECT_EQ(*Await(store().CountByStatus()), (StatusCounts{0, 0, 0, 0, 0, 1, 0}));
 
   ASSERT_TRUE(Create(Row(5), 1).ok());  // may get the place of a deleted one, never its log
   EXPECT_EQ(Await(store().ReadRecords(Id(5), {}, {}))->size(), 1u);
