@@ -2,6 +2,7 @@
 
 #include <google/protobuf/message.h>
 
+#include <mutex>
 #include <utility>
 
 #include "core/async/runtime.h"
@@ -12,6 +13,7 @@
 #include "core/config/server_config.h"
 #include "gateway/auth/authenticator.h"
 #include "gateway/http/listener.h"
+#include "gateway/openapi/document.h"
 #include "gateway/route/route_table.h"
 #include "gateway/transcode/feed.h"
 #include "gateway/transcode/transcoder.h"
@@ -57,12 +59,24 @@ struct GatewayApp::Parts {
         feeds(runtime.executor(), *upstream, SystemTime(), transcode::FeedLimits()),
         listener(runtime, SystemTime(), ListenerOptionsOf(options)) {}
 
+  // Made when first asked for: it takes some tens of milliseconds.
+  http::Piece OpenApi() {
+    std::call_once(document_once, [this] {
+      openapi::Options document_options;
+      document_options.base_url = base_url;
+      document = std::make_shared<const std::string>(openapi::MakeDocument(*routes, document_options));
+    });
+    return document;
+  }
+
   const GatewayOptions options;
   std::string base_url;
   const std::unique_ptr<const route::RouteTable> routes;
   const std::unique_ptr<auth::Authenticator> authenticator;
   const std::unique_ptr<upstream::Upstream> upstream;
   transcode::FeedHub feeds;
+  std::once_flag document_once;
+  http::Piece document;
   std::unique_ptr<transcode::Transcoder> transcoder;
   http::Listener listener;
   bool stopped = false;
@@ -98,6 +112,7 @@ absl::StatusOr<std::unique_ptr<GatewayApp>> GatewayApp::Start(Runtime& runtime,
   transcode::TranscoderOptions transcoder;
   transcoder.base_url = parts->base_url;
   transcoder.cors_origins = options.cors_origins;
+  transcoder.openapi = [parts = parts.get()] { return parts->OpenApi(); };
   parts->transcoder = std::make_unique<transcode::Transcoder>(
       *parts->routes, *parts->authenticator, *parts->upstream, parts->feeds, std::move(transcoder));
   parts->listener.Start(*parts->transcoder);
