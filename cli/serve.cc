@@ -44,7 +44,8 @@ int Serve(const ServeOptions& options) {
   if (!status.ok()) return Fail(status, app::kExitFailed);
   for (const std::string& warning : loaded->warnings) log::Warn(warning);
   if (!config.api.authentication_strategies) {
-    log::Warn("no authentication is configured: everyone on this machine may do everything", {{"as", "local"}});
+    log::Warn("no authentication is configured: everyone on this machine may do everything",
+              {{"as", "local"}});
   }
 
   Runtime runtime(Runtime::DefaultThreads());

@@ -14,11 +14,11 @@ LAYERS = [
     ["proto", "core/base"],
     ["core/async"],
     ["core/config", "core/security", "core/workflow", "core/net"],
-    ["core/engine", "core/llm", "core/sandbox"],
+    ["core/engine", "core/events", "core/llm", "core/sandbox"],
     ["core/storage", "core/agent"],
-    ["core/events", "core/stages"],
+    ["core/scheduler", "core/stages"],
     ["core/runtime"],
-    ["core/scheduler", "core/sessions", "core/workflows", "core/insights", "core/verification", "core/retros", "core/settings"],
+    ["core/sessions", "core/workflows", "core/insights", "core/verification", "core/retros", "core/settings"],
     ["core/rpc"],
     ["core/app"],
     ["gateway/json"],
@@ -57,7 +57,7 @@ HEADERS = [
     (r"curl/", r"core/net/.*\.cc|cli/.*\.cc", "libcurl is behind one .cc"),
     (r"toml\+\+/", r"core/config/.*\.cc", "toml++ is behind core/config"),
     (r"openssl/", r"(core/security|core/base|gateway/auth|gateway/http)/.*\.cc", "OpenSSL is never in a header"),
-    (r"nlohmann/json\.hpp", r"(core/llm/wire|core/agent/tools|cli)/.*\.cc|gateway/json/decode\.cc",
+    (r"nlohmann/json\.hpp", r"(core/llm/wire|core/agent/tools|core/stages|cli)/.*\.cc|gateway/json/decode\.cc",
      "headers take text or json_fwd.hpp; JSON of the API goes through gateway/json"),
 ]
 
