@@ -74,8 +74,10 @@ class Inliner {
       CopyTo(comment);
     } else if (source_[at_] == '"') {
       const std::size_t end = EndOfString(source_, at_);
-      if (end == std::string_view::npos) CopyTo(source_.size());  // the server's parser names the place
-      return absl::OkStatus();
+      if (end == std::string_view::npos) {
+        CopyTo(source_.size());  // the server's parser names the place
+        return absl::OkStatus();
+      }
       const std::string_view text = source_.substr(at_ + 1, end - at_ - 2);
       if (is_prompt_ && has_equals_ && text.starts_with('@') && text.size() > 1) {
         FABRO_RETURN_IF_ERROR(Replace(text.substr(1), end));

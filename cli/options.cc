@@ -72,7 +72,7 @@ class Builder {
     CLI::App* sub = Client("events", "Tell what has happened in a run", events_);
     AddId(sub, events_.id);
     sub->add_flag("-f,--follow", events_.follow, "Go on until the run ends");
-    sub->add_option("--after", events_.after, "Only events behind this one");
+    sub->add_option("--after", events_.after, "Only events behind this one")->check(CLI::NonNegativeNumber);
   }
 
   void AddAnswer() {

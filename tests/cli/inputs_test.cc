@@ -1,0 +1,194 @@
+// What comes in from a person: the command line, workflow files, answers.
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+#include "cli/inline_files.h"
+#include "cli/options.h"
+#include "cli/questions.h"
+#include "core/base/error.h"
+#include "core/base/strings.h"
+
+namespace fabro::cli {
+namespace {
+
+ParsedArguments Parse(std::vector<std::string> args) { return ParseArguments(args, "", /*with_serve=*/true); }
+
+TEST(Arguments, OfRun) {
+  const auto parsed =
+      Parse({"run", "f.fabro", "--goal", "g", "--var", "a=1", "--var", "b=x=y", "--label", "l=", "--answer",
+             "A", "--answer", "gate=R", "--json", "--server", "http://h:1/"});
+  ASSERT_TRUE(parsed.arguments.has_value()) << parsed.error;
+  EXPECT_EQ(parsed.arguments->server, "http://h:1");
+  EXPECT_TRUE(parsed.arguments->json);
+  const auto& run = std::get<RunOptions>(parsed.arguments->command);
+  EXPECT_EQ(run.file, "f.fabro");
+  EXPECT_EQ(run.goal, "g");
+  EXPECT_EQ(run.vars, (std::map<std::string, std::string>{{"a", "1"}, {"b", "x=y"}}));
+  EXPECT_EQ(run.labels, (std::map<std::string, std::string>{{"l", ""}}));
+  EXPECT_EQ(run.answers, (std::vector<std::string>{"A", "gate=R"}));
+  EXPECT_FALSE(run.detach);
+}
+
+TEST(Arguments, OfAnswer) {
+  auto parsed = Parse({"answer", "ID", "A"});
+  EXPECT_EQ(std::get<AnswerOptions>(parsed.arguments->command).key, "A");
+  parsed = Parse({"answer", "ID", "q-1", "A"});
+  EXPECT_EQ(std::get<AnswerOptions>(parsed.arguments->command).question, "q-1");
+  EXPECT_EQ(std::get<AnswerOptions>(parsed.arguments->command).key, "A");
+  parsed = Parse({"answer", "ID", "q-1", "--text", "go on"});
+  EXPECT_EQ(std::get<AnswerOptions>(parsed.arguments->command).question, "q-1");
+  EXPECT_EQ(std::get<AnswerOptions>(parsed.arguments->command).text, "go on");
+  EXPECT_EQ(Parse({"answer", "ID"}).exit_code, 2);
+  EXPECT_EQ(Parse({"answer", "ID", "q", "A", "B"}).exit_code, 2);
+  EXPECT_EQ(Parse({"answer", "ID", "q", "A", "--text", "t"}).exit_code, 2);
+}
+
+TEST(Arguments, OfServeBecomeOverrides) {
+  const auto parsed = Parse({"serve", "--port", "0", "--debug", "--config", "c.toml"});
+  ASSERT_TRUE(parsed.arguments.has_value()) << parsed.error;
+  const auto& serve = std::get<ServeOptions>(parsed.arguments->command);
+  EXPECT_EQ(serve.config_path, "c.toml");
+  ASSERT_EQ(serve.overrides.size(), 2u);
+  EXPECT_FALSE(ParseArguments({"serve"}, "", /*with_serve=*/false).arguments.has_value());
+}
+
+TEST(Arguments, TakeTheServerFromTheEnvironmentUnlessGiven) {
+  EXPECT_EQ(ParseArguments({"ps"}, "https://e:2", false).arguments->server, "https://e:2");
+  EXPECT_EQ(ParseArguments({"--server", "http://f", "ps"}, "https://e:2", false).arguments->server,
+            "http://f");
+  EXPECT_EQ(ParseArguments({"ps"}, "", false).arguments->server, "http://localhost:3000");
+}
+
+TEST(Arguments, RefuseWrongUsageWithExitCode2) {
+  for (const std::vector<std::string>& args :
+       std::vector<std::vector<std::string>>{{},
+                                             {"nonsense"},
+                                             {"run"},
+                                             {"ps", "--status", "x"},
+                                             {"run", "f", "--var", "novalue"},
+                                             {"run", "f", "--label", "=x"},
+                                             {"ps", "--server", "ftp://x"},
+                                             {"ps", "--server", "x"},
+                                             {"events", "ID", "--after", "-1"},
+                                             {"config"}}) {
+    const auto parsed = Parse(args);
+    EXPECT_EQ(parsed.exit_code, 2) << (args.empty() ? "" : args[0]);
+    EXPECT_FALSE(parsed.error.empty());
+  }
+  const auto help = Parse({"run", "--help"});
+  EXPECT_EQ(help.exit_code, 0);
+  EXPECT_NE(help.out.find("--detach"), std::string::npos);
+}
+
+absl::StatusOr<std::string> Inline(std::string_view source) {
+  return InlineFiles(source, "w.fabro", [](std::string_view path) -> absl::StatusOr<std::string> {
+    if (path == "missing.md") return NotFound(Reason::kNotFound, path, "cannot be read");
+    return StrCat("<", path, ">\n\"q\" \\d\t");
+  });
+}
+
+TEST(InlineFiles, ReplacesPromptsThatNameAFile) {
+  EXPECT_EQ(*Inline("a [prompt=\"@p.md\"]"), "a [prompt=\"<p.md>\\n\\\"q\\\" \\\\d\\t\"]");
+  EXPECT_EQ(*Inline("a [prompt = /* c */ \"@p.md\", label=\"x\"]"),
+            "a [prompt = /* c */ \"<p.md>\\n\\\"q\\\" \\\\d\\t\", label=\"x\"]");
+}
+
+TEST(InlineFiles, LeavesEverythingElseAlone) {
+  for (const char* source :
+       {"a [label=\"@p.md\"]", "a [prompt=\"mail me @ home\"]", "a [prompt=\"@\"]", "// prompt=\"@p.md\"\n",
+        "# prompt=\"@p.md\"\n", "/* prompt=\"@p.md\" */", "a [label=\"prompt=\\\"@p.md\\\"\"]",
+        "a [prompt=\"@p.md", "a [x_prompt=\"@p.md\"]", "a [prompt, label=\"@p.md\"]",
+        "prompt -> b [label=\"@p.md\"]", ""}) {
+    EXPECT_EQ(*Inline(source), source);
+  }
+}
+
+TEST(InlineFiles, NamesTheLineOfAFileThatCannotBeRead) {
+  EXPECT_EQ(MessageOf(Inline("digraph {\n\n a [prompt=\"@missing.md\"]\n}").status()),
+            "w.fabro:3: error: @missing.md: cannot be read");
+}
+
+TEST(ReadWorkflow, ReadsFilesOfItsFolderOnly) {
+  std::string pattern = testing::TempDir() + "inline_XXXXXX";
+  const std::filesystem::path dir = ::mkdtemp(pattern.data());
+  std::filesystem::create_directories(dir / "w/prompts");
+  std::ofstream(dir / "w/prompts/p.md") << "hello";
+  std::ofstream(dir / "secret") << "s3cret";
+  std::filesystem::create_symlink(dir / "secret", dir / "w/link");
+  const auto read = [&](const std::string& reference) {
+    std::ofstream(dir / "w/f.fabro") << "a [prompt=\"@" << reference << "\"]";
+    return ReadWorkflow((dir / "w/f.fabro").string());
+  };
+  EXPECT_EQ(*read("prompts/p.md"), "a [prompt=\"hello\"]");
+  EXPECT_EQ(*read("prompts/../prompts/p.md"), "a [prompt=\"hello\"]");
+  for (const std::string& bad : {std::string("../secret"), std::string("link"), (dir / "secret").string(),
+                                 std::string("prompts"), std::string("nowhere")}) {
+    const auto result = read(bad);
+    EXPECT_EQ(result.status().code(), absl::StatusCode::kInvalidArgument) << bad;
+    EXPECT_EQ(MessageOf(result.status()).find("s3cret"), std::string::npos);
+  }
+  std::filesystem::remove_all(dir);
+}
+
+Question Choice() {
+  return {.id = "q-1",
+          .type = "multiple_choice",
+          .options = {{"A", "[A] Approve"}, {"R", "Revise"}},
+          .stage = "gate"};
+}
+
+TEST(ParseAnswer, TakesKeysAndLabelsInAnyCase) {
+  EXPECT_EQ(ParseAnswer(Choice(), " a ")->key, "A");
+  EXPECT_EQ(ParseAnswer(Choice(), "revise")->key, "R");
+  EXPECT_EQ(ParseAnswer(Choice(), "[A] Approve")->key, "A");
+  EXPECT_EQ(MessageOf(ParseAnswer(Choice(), "x").status()), "\"x\" is none of the options: A, R");
+  EXPECT_FALSE(ParseAnswer(Choice(), "").ok());
+}
+
+TEST(ParseAnswer, TakesTextOnlyWhereTheQuestionDoes) {
+  Question question = Choice();
+  question.allow_freeform = true;
+  EXPECT_EQ(ParseAnswer(question, "make it blue")->text, "make it blue");
+  EXPECT_EQ(ParseAnswer(question, "r")->key, "R");
+  const Question freeform{.id = "q", .type = "freeform", .allow_freeform = true};
+  EXPECT_EQ(ParseAnswer(freeform, "anything")->text, "anything");
+  EXPECT_FALSE(ParseAnswer(freeform, "  ").ok());
+}
+
+TEST(ParseAnswer, TakesSeveralOfAMultiSelect) {
+  Question question = Choice();
+  question.type = "multi_select";
+  EXPECT_EQ(ParseAnswer(question, "r, A,r")->keys, (std::vector<std::string>{"R", "A"}));
+  EXPECT_FALSE(ParseAnswer(question, "a,x").ok());
+  EXPECT_FALSE(ParseAnswer(question, ",").ok());
+}
+
+TEST(PreparedAnswers, GoToTheirQuestionElseToTheNext) {
+  PreparedAnswers answers({"first", "gate=G", "q-9=N", "second=not an id!=x"});
+  const Question gate = Choice();
+  const Question other{.id = "q-2", .stage = "other"};
+  EXPECT_EQ(answers.Take(gate), "G");
+  EXPECT_EQ(answers.Take(other), "first");
+  EXPECT_EQ(answers.Take(gate), "G");
+  EXPECT_EQ(answers.Take({.id = "q-9", .stage = "x"}), "N");
+  EXPECT_EQ(answers.Take(other), std::nullopt);
+}
+
+TEST(ShowOptions, ShowsContextOptionsAndHow) {
+  Question question = Choice();
+  question.context = "a\nb\x1b[2J";
+  question.default_choice = "R";
+  question.allow_freeform = true;
+  std::string out;
+  for (const Line& line : ShowOptions(question, {})) out += PlainText(line) + "\n";
+  EXPECT_EQ(out,
+            "    | a\n    | b\n    [A] Approve\n    [R] Revise  (taken if nobody answers in time)\n"
+            "    or answer with a text\n");
+}
+
+}  // namespace
+}  // namespace fabro::cli
