@@ -18,7 +18,7 @@ RULES = [
     (r"\babsl::(Mutex|MutexLock|CondVar)\b", CODE, r"", "absl::Mutex is invisible to ThreadSanitizer here: core/base/mutex.h"),
     (r"\babsl::(StrCat|StrAppend|string_view)\b", PRODUCT, r"core/base/(strings|error)\.cc", "absl::string_view is its own class here: core/base/strings.h"),
     (r"\b(TODO|FIXME|XXX)\b", r".*\.(cc|h|proto|py|sh|md|cmake|txt|toml|fabro)", r"tests/lint/words_test\.py", "write an issue, or do it"),
-    (r"\bstd::this_thread::sleep_(for|until)\b|\busleep\(|[^_\w]sleep\(\d", CODE, r"", "wait for what happens, not for time to pass"),
+    (r"\bstd::this_thread::sleep_(for|until)\b|\busleep\(|[^_\w]sleep\(\d", CODE, r"tests/bench/.*", "wait for what happens, not for time to pass"),
     (r"\bGTEST_SKIP\b|\bDISABLED_\w", r"tests/.*\.cc", r"", "a test that does not run tests nothing"),
     (r"\bgmock/", CODE, r"", "fakes are hand-written"),
 ]
