@@ -45,9 +45,9 @@ class Follower {
       std::vector<int> watch = {signals_.fd()};
       if (prompt_ != Prompt::kNone && !typed_.is_closed()) watch.push_back(STDIN_FILENO);
       EventFollower::Step step = events_.Wait(in_place_ ? kFrame : kQuietTick, watch);
-      TellConnection();
       for (const std::string& event : step.events) TakeEvent(event);
-      if (exit_code_) break;
+      if (exit_code_) break;  // behind the last event the stream ends, which is no loss
+      TellConnection();
       if (!step.failure.ok()) return GiveUp(step.failure);
       if (step.ended) return EndedUnseen();
       for (const int fd : step.ready) {
@@ -86,7 +86,7 @@ class Follower {
       screen_.set_width(width);
       if (prompt_ == Prompt::kNone) {
         live = progress_.Live(SystemClock().Now(), frame_++);
-        if (!events_.is_connected())
+        if (!events_.is_connected() && !exit_code_)
           live.push_back({{"  the server does not answer; trying again", Tone::kWarn}});
         // What does not fit the screen could not be redrawn in place.
         const auto rows = static_cast<std::size_t>(std::max(RowsOf(STDOUT_FILENO) - 2, 1));
