@@ -36,7 +36,7 @@ struct Cursor {
   std::uint32_t attempt = 0;      // counts from 1; 0: not entered
   std::uint32_t interrupted = 0;  // attempts that a crash cut short; they use up no retry
   std::uint32_t retries = 0;      // used in this visit
-  std::uint64_t execution = 0;    // id of the attempt's StageStarted
+  std::uint64_t execution = 0;    // id of the attempt's StageStarted; means nothing to another process
   Timestamp attempt_at;
   Timestamp asked_at;
   std::optional<Timestamp> wake_at;

@@ -54,7 +54,6 @@ void EncodeCursor(const Cursor& cursor, NodeTable& table, Snapshot::Cursor& out)
   out.set_attempt(cursor.attempt);
   out.set_interrupted(cursor.interrupted);
   out.set_retries(cursor.retries);
-  out.set_execution(cursor.execution);
   out.set_attempt_at(cursor.attempt_at.unix_ms);
   out.set_asked_at(cursor.asked_at.unix_ms);
   out.set_wake_at(MsOrZero(cursor.wake_at));
@@ -182,7 +181,6 @@ class Decoder {
     cursor.attempt = in.attempt();
     cursor.interrupted = in.interrupted();
     cursor.retries = in.retries();
-    cursor.execution = in.execution();
     cursor.attempt_at = {in.attempt_at()};
     cursor.asked_at = {in.asked_at()};
     cursor.wake_at = TimeOrNothing(in.wake_at());

@@ -114,12 +114,11 @@ void Player::Feed(const engine::Input& input) {
   }
 }
 
-// A run that held a slot gets one at once when it is taken over; another waits for it, or for what it waited
+// From a snapshot alone: what it forgot shows in the rest of the story. (checks.cc replays the records.) A
+// run that held a slot gets one at once when it is taken over; another waits for it, or for what it waited
 // for.
 void Player::Crash() {
-  std::vector<engine::RecordView> tail;
-  for (const engine::Record& record : records_) tail.push_back({record.event, record.delta});
-  absl::StatusOr<engine::Machine> restored = engine::Machine::Restore(seed_, "", tail);
+  absl::StatusOr<engine::Machine> restored = engine::Machine::Restore(seed_, machine_->Snapshot(), {});
   if (!restored.ok()) return Say(StrCat("error: ", Describe(restored.status())));
   machine_ = *std::move(restored);
   if (std::exchange(has_slot_, false)) Feed(engine::Resume{.crashed = true});
