@@ -28,7 +28,7 @@ using Steady = std::chrono::steady_clock;
 
 RunId Id(int n) {
   std::array<std::uint8_t, RunId::kBytes> bytes{};
-  for (int i = 0; i < 4; ++i) bytes[5 - i] = static_cast<std::uint8_t>(n >> (8 * i));
+  for (int i = 0; i < 4; ++i) bytes[5 - i] = bytes[15 - i] = static_cast<std::uint8_t>(n >> (8 * i));
   return RunId::FromBytes(bytes);
 }
 

@@ -31,10 +31,6 @@ void ConfigureOnce() {
 
 absl::Status ToStatus(int code, const std::string& message) {
   switch (code & 0xFF) {
-    case SQLITE_OK:
-    case SQLITE_DONE:
-    case SQLITE_ROW:
-      return absl::OkStatus();
     case SQLITE_FULL:
     case SQLITE_IOERR:
     case SQLITE_READONLY:
@@ -102,7 +98,10 @@ struct SqliteConnection::Impl {
     return StrCat("SQLite, ", doing, ": ", db == nullptr ? "out of memory" : sqlite3_errmsg(db), " (", path,
                   ")");
   }
-  absl::Status Status(int code, std::string_view doing) const { return ToStatus(code, Message(doing)); }
+  absl::Status Status(int code, std::string_view doing) const {
+    if (code == SQLITE_OK || code == SQLITE_DONE || code == SQLITE_ROW) return absl::OkStatus();
+    return ToStatus(code, Message(doing));
+  }
 
   absl::StatusOr<Prepared*> Prepare(const Statement& statement, std::size_t parameters) {
     Prepared& prepared = statements[&statement];

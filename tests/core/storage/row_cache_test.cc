@@ -98,7 +98,9 @@ TEST(RowCache, NeverShowsLessThanWhatWasWritten) {
       RowCache::Fill fill = cache.BeginFill(Id(n));
       const std::uint64_t version = database[n];
       std::this_thread::yield();
+      const std::uint64_t written = complete[n];
       fill.Keep(Row(n, version));
+      if (const auto row = cache.Find(Id(n)); row && ToUint(row->head) < written) ++stale;
     }
   };
   std::thread first(read);
