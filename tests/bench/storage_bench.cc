@@ -67,11 +67,12 @@ std::vector<RunRow> MakeRuns(Store& store, const Executor& executor, int count) 
 
 double StoreRate(Store& store, const Executor& executor, int writers, std::chrono::duration<double> time) {
   std::vector<RunRow> rows = MakeRuns(store, executor, writers);
-  std::atomic<bool> stop = false;
   std::atomic<std::int64_t> steps = 0;
-  auto work = [](Store& s, RunRow& row, std::atomic<bool>& stop,
+  const auto begin = Steady::now();
+  const auto end = begin + std::chrono::duration_cast<Steady::duration>(time);
+  auto work = [](Store& s, RunRow& row, Steady::time_point end,
                  std::atomic<std::int64_t>& steps) -> Task<void> {
-    while (!stop) {
+    while (Steady::now() < end) {
       WriteBatch batch = Step(row);
       const absl::StatusOr<CommitResult> done = co_await s.Commit(std::move(batch));
       if (!done.ok()) std::printf("%s\n", Describe(done.status()).c_str());
@@ -79,10 +80,7 @@ double StoreRate(Store& store, const Executor& executor, int writers, std::chron
     }
   };
   TaskScope scope(executor);
-  const auto begin = Steady::now();
-  for (RunRow& row : rows) scope.Spawn("writer", work(store, row, stop, steps));
-  while (Steady::now() - begin < time) std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  stop = true;
+  for (RunRow& row : rows) scope.Spawn("writer", work(store, row, end, steps));
   scope.JoinBlocking();
   return static_cast<double>(steps) / std::chrono::duration<double>(Steady::now() - begin).count();
 }

@@ -22,6 +22,16 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// A new name survives a power cut only after this.
+absl::Status SyncDirectory(const fs::path& directory) {
+  const int file = open(directory.empty() ? "." : directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (file < 0) return ErrnoError(errno, "opening " + directory.string());
+  const bool synced = fsync(file) == 0;
+  const int error = errno;
+  close(file);
+  return synced ? absl::OkStatus() : ErrnoError(error, "syncing " + directory.string());
+}
+
 absl::Status MakeDirectory(const fs::path& directory) {
   if (directory.empty()) return absl::OkStatus();
   std::error_code error;
@@ -30,7 +40,7 @@ absl::Status MakeDirectory(const fs::path& directory) {
   if (mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST) {
     return ErrnoError(errno, "making the directory " + directory.string());
   }
-  return absl::OkStatus();
+  return SyncDirectory(directory.parent_path());
 }
 
 // SQLite gives its log and its index the mode of the database file, so that one is made here.

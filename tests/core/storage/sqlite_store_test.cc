@@ -16,6 +16,7 @@
 #include "core/base/error.h"
 #include "core/storage/sqlite/migrator.h"
 #include "core/storage/sqlite/sqlite_connection.h"
+#include "core/storage/statements.h"
 #include "tests/support/run_task.h"
 #include "tests/support/temp_directory.h"
 
@@ -162,6 +163,40 @@ TEST(Migrator, RunsEachStepOnceAndGoesOnAfterAFailure) {
   EXPECT_TRUE(Migrator(mended).Run(**connection).ok());
   EXPECT_TRUE(Migrator(mended).Run(**connection).ok());
   EXPECT_TRUE((*connection)->RunScript("SELECT x FROM b; SELECT y FROM c").ok());
+}
+
+// A million parked runs must cost nothing, so no statement that runs in service may walk a table, or the
+// entries of an index that it does not give out.
+TEST_F(SqliteStoreTest, NoStatementWalksATable) {
+  ASSERT_TRUE(Open().ok());
+  const std::array statements{
+      &sql::kUpdateRunHot,     &sql::kUpdateRun,          &sql::kBefore,
+      &sql::kFamily,           &sql::kDeleteEvents,       &sql::kDeleteSnapshot,
+      &sql::kDeleteFacts,      &sql::kDeleteRun,          &sql::kForgetExpired,
+      &sql::kGetRun,           &sql::kGetSource,          &sql::kGetSnapshot,
+      &sql::kReadRecords,      &sql::kReadEvents,         &sql::kPageStatusNewest,
+      &sql::kPageStatusOldest, &sql::kPageWorkflowNewest, &sql::kPageWorkflowOldest,
+      &sql::kPageParentNewest, &sql::kPageParentOldest,   &sql::kCountWorkflow,
+      &sql::kCountParent,      &sql::kRunnable,           &sql::kQueuePosition,
+      &sql::kDueTimers,        &sql::kNextWakeAt,         &sql::kGetIdempotent,
+      &sql::kForgetCount,
+  };
+  for (const Statement* statement : statements) {
+    const std::string text = "EXPLAIN QUERY PLAN " + std::string(statement->sql);
+    const Statement explain{statement->name, text};
+    auto fresh = SqliteConnection::Open(path_.string(), SqliteConnection::Role::kReader);
+    ASSERT_TRUE(fresh.ok());
+    int steps = 0;
+    auto on_row = [&](const SqlRow& row) {
+      ++steps;
+      const std::string_view step = row.Text(3);
+      const bool derived = step == "SCAN p" || step == "SCAN family";  // a page's rows, a family's members
+      EXPECT_FALSE(step.starts_with("SCAN") && !derived) << statement->name << ": " << step;
+      return true;
+    };
+    EXPECT_TRUE((*fresh)->Execute(explain, {}, on_row).ok()) << statement->name;
+    EXPECT_GT(steps, 0) << statement->name;
+  }
 }
 
 // --- kill -9
