@@ -87,7 +87,11 @@ Task<void> RunActor::Run() {
     status = message.status();  // not OK: stopped
     if (status.ok()) status = co_await Process(*std::move(message));
     // Once retired, another actor may own the run: nothing of it is touched any more.
-    if (status.ok() && HasNothingToDo() && retire_(*this)) co_return;
+    if (status.ok() && HasNothingToDo() && retire_(*this)) {
+      co_await stage_scope_
+          .Join();  // the last stage's coroutines told of its end a moment before they are gone
+      co_return;
+    }
   }
   if (retired_while_loading_) co_return;
   if (!absl::IsCancelled(status)) log::Error("run left as it is stored", {{"run", id_}, {"error", status}});

@@ -100,6 +100,8 @@ absl::StatusOr<ProcessHandles> StartProcess(const std::vector<std::string>& argv
   posix_spawn_file_actions_adddup2(&setup.actions, in.get(), 0);
   posix_spawn_file_actions_adddup2(&setup.actions, out_write.get(), 1);
   posix_spawn_file_actions_adddup2(&setup.actions, err_write.get(), 2);
+  // Libraries open sockets without CLOEXEC: no command may hold a client's connection or our listener.
+  posix_spawn_file_actions_addclosefrom_np(&setup.actions, 3);
   posix_spawn_file_actions_addchdir_np(&setup.actions, work_dir.c_str());
   sigset_t none, all;
   sigemptyset(&none);

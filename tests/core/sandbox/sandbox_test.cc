@@ -1,5 +1,7 @@
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -177,6 +179,14 @@ TEST_F(LocalSandboxTest, SecretsOfTheServerStayWithTheServer) {
   for (const char* hidden : {"top-secret", "FABRO_TEST_PLAIN", "MY_TOKEN"}) {
     EXPECT_EQ(result->out.find(hidden), std::string::npos) << hidden;
   }
+}
+
+TEST_F(LocalSandboxTest, FilesOfTheServerStayWithTheServer) {
+  const int open_file = ::fcntl(STDIN_FILENO, F_DUPFD, 100);  // without CLOEXEC, as libraries open theirs
+  ASSERT_GE(open_file, 100);
+  EXPECT_EQ(Run(Bash(StrCat("test -e /proc/self/fd/", open_file, " && echo open || echo closed")))->out,
+            "closed\n");
+  ::close(open_file);
 }
 
 TEST(OutputTail, KeepsAllThatFitsAndNeverCutsACharacter) {
