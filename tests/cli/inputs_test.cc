@@ -84,34 +84,6 @@ TEST(Arguments, RefuseWrongUsageWithExitCode2) {
   EXPECT_NE(help.out.find("--detach"), std::string::npos);
 }
 
-absl::StatusOr<std::string> Inline(std::string_view source) {
-  return InlineFiles(source, "w.fabro", [](std::string_view path) -> absl::StatusOr<std::string> {
-    if (path == "missing.md") return NotFound(Reason::kNotFound, path, "cannot be read");
-    return StrCat("<", path, ">\n\"q\" \\d\t");
-  });
-}
-
-TEST(InlineFiles, ReplacesPromptsThatNameAFile) {
-  EXPECT_EQ(*Inline("a [prompt=\"@p.md\"]"), "a [prompt=\"<p.md>\\n\\\"q\\\" \\\\d\\t\"]");
-  EXPECT_EQ(*Inline("a [prompt = /* c */ \"@p.md\", label=\"x\"]"),
-            "a [prompt = /* c */ \"<p.md>\\n\\\"q\\\" \\\\d\\t\", label=\"x\"]");
-}
-
-TEST(InlineFiles, LeavesEverythingElseAlone) {
-  for (const char* source :
-       {"a [label=\"@p.md\"]", "a [prompt=\"mail me @ home\"]", "a [prompt=\"@\"]", "// prompt=\"@p.md\"\n",
-        "# prompt=\"@p.md\"\n", "/* prompt=\"@p.md\" */", "a [label=\"prompt=\\\"@p.md\\\"\"]",
-        "a [prompt=\"@p.md", "a [x_prompt=\"@p.md\"]", "a [prompt, label=\"@p.md\"]",
-        "prompt -> b [label=\"@p.md\"]", ""}) {
-    EXPECT_EQ(*Inline(source), source);
-  }
-}
-
-TEST(InlineFiles, NamesTheLineOfAFileThatCannotBeRead) {
-  EXPECT_EQ(MessageOf(Inline("digraph {\n\n a [prompt=\"@missing.md\"]\n}").status()),
-            "w.fabro:3: error: @missing.md: cannot be read");
-}
-
 TEST(ReadWorkflow, ReadsFilesOfItsFolderOnly) {
   std::string pattern = testing::TempDir() + "inline_XXXXXX";
   const std::filesystem::path dir = ::mkdtemp(pattern.data());
