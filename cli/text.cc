@@ -42,8 +42,9 @@ std::size_t EscapeSize(std::string_view text) {
   if (text.size() < 2) return text.size();
   if (text[1] == '[') {
     std::size_t i = 2;
-    while (i < text.size() && (text[i] < '@' || text[i] > '~')) ++i;
-    return std::min(i + 1, text.size());
+    while (i < text.size() && text[i] >= ' ' && text[i] <= '?') ++i;
+    const bool has_final = i < text.size() && text[i] >= '@' && text[i] <= '~';
+    return has_final ? i + 1 : i;
   }
   if (text[1] == ']' || text[1] == 'P' || text[1] == '_' || text[1] == '^' || text[1] == 'X') {
     for (std::size_t i = 2; i < text.size(); ++i) {
@@ -53,7 +54,7 @@ std::size_t EscapeSize(std::string_view text) {
     }
     return text.size();
   }
-  return 2;
+  return text[1] >= ' ' && text[1] <= '~' ? 2 : 1;
 }
 
 std::string_view CodeOf(Tone tone) {

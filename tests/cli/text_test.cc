@@ -17,6 +17,7 @@ TEST(Clean, TakesAwayWhatCouldSteerATerminal) {
                   "abc"),
             "c1 31m, turned abc");
   EXPECT_EQ(Clean("bad \xff utf-8, open \x1b"), "bad \xEF\xBF\xBD utf-8, open ");
+  EXPECT_EQ(Clean("cut \x1b\xC2\x9B and \x1b[1\xC3\xA9"), "cut  and é");
   EXPECT_EQ(CleanLine("a\nb"), "a b");
   EXPECT_EQ(CleanLines("a\r\n\nb\n\n"), (std::vector<std::string>{"a", "", "b"}));
 }

@@ -161,6 +161,20 @@ TEST(ConfigText, RefusesTextThatIsNoToml) {
   EXPECT_EQ(MessageOf(loaded.status()).rfind("s.toml:1:", 0), 0u) << loaded.status();
 }
 
+TEST(ConfigText, TakesOtherCharactersThanAsciiInStringsAndCommentsOnly) {
+  const auto loaded = LoadText(
+      "\xEF\xBB\xBF# é\n[vars]\n\"é\" = 'é'\nb = \"\"\"é\"\"\"\"\" # \"é\nc = '''é\nx'''\nd = \"\\\"é\"\n",
+      "s", "");
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  EXPECT_EQ(loaded->config.vars, (StringMap{{"é", "é"}, {"b", "é\"\""}, {"c", "é\nx"}, {"d", "\"é"}}));
+  EXPECT_EQ(MessageOf(LoadText("a = 1\nb = é\n", "s", "").status()),
+            "s:2:5: not valid TOML: a character that is not ASCII must stand in quotes");
+}
+
+TEST(ConfigText, RefusesTextOnWhichTheTomlLibraryAsserts) {
+  EXPECT_EQ(LoadText("[\n[api]\n", "s.toml", "").status().code(), absl::StatusCode::kInvalidArgument);
+}
+
 TEST(ConfigText, ReadsBothFormsOfAuthenticationStrategies) {
   const std::vector<AuthStrategy> both = {AuthStrategy::kJwt, AuthStrategy::kMtls};
   auto loaded = LoadText("[api]\nauthentication_strategies = [\"jwt\", \"mtls\"]\n", "s", "");
