@@ -103,7 +103,7 @@ say "run $workflow"
 if [[ ${#answers[@]} -eq 0 && ! -t 0 ]]; then
   cat <<TEXT
 There is no terminal to ask on. When the run asks, answer from elsewhere:
-  $fabro --server $url answer RUN_ID
+  $fabro --server $url answer RUN_ID KEY
 or with curl, as the README shows; or start again with --answer KEY.
 TEXT
 fi
