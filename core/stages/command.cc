@@ -73,8 +73,8 @@ Outcome OutcomeOf(const CommandResult& result, const StageRequest& request) {
     case CommandResult::End::kCancelled:
       return Failed(FailureClass::kCanceled, "the stage was cancelled");
     case CommandResult::End::kTimedOut:
-      return Failed(FailureClass::kTransientInfra, StrCat("Script timed out after ", request.timeout.count(), "ms: ",
-                                                          TitleOf(request.text)));
+      return Failed(FailureClass::kTransientInfra, StrCat("Script timed out after ", request.timeout.count(),
+                                                          "ms: ", TitleOf(request.text)));
     case CommandResult::End::kExited:
       break;
   }

@@ -10,8 +10,8 @@
 
 namespace fabro::stages {
 
-// Thread-safe. Exit 0 is success, anything else a deterministic failure with the code and both streams in its text; a
-// time-out is transient_infra. Output is redacted before it leaves this class.
+// Thread-safe. Exit 0 is success, anything else a deterministic failure with the code and both streams in its
+// text; a time-out is transient_infra. Output is redacted before it leaves this class.
 class CommandRunner final : public StageRunner {
  public:
   CommandRunner(sandbox::Sandbox& sandbox, BlockingPool& pool, const events::Redactor& redactor)

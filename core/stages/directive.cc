@@ -16,7 +16,8 @@ constexpr std::size_t kMaxLine = 256 * 1024;
 
 std::optional<json> ParseLine(std::string_view line) {
   line = Trim(line);
-  if (line.size() < 2 || line.size() > kMaxLine || line.front() != '{' || line.back() != '}') return std::nullopt;
+  if (line.size() < 2 || line.size() > kMaxLine || line.front() != '{' || line.back() != '}')
+    return std::nullopt;
   // Depth is bounded by the library's own iterative parser; no exceptions with the last argument false.
   json object = json::parse(line, nullptr, false);
   if (!object.is_object()) return std::nullopt;
@@ -61,7 +62,8 @@ void ApplyDirective(std::string_view output, engine::Outcome* outcome) {
   const auto directive = FindLast(output);
   if (!directive) return;
   ApplyStatus(*directive, outcome);
-  if (const auto label = directive->find("preferred_next_label"); label != directive->end() && label->is_string()) {
+  if (const auto label = directive->find("preferred_next_label");
+      label != directive->end() && label->is_string()) {
     outcome->preferred_label = label->get<std::string>();
   }
   if (const auto ids = directive->find("suggested_next_ids"); ids != directive->end() && ids->is_array()) {
@@ -69,7 +71,8 @@ void ApplyDirective(std::string_view output, engine::Outcome* outcome) {
       if (id.is_string()) outcome->suggested_next_ids.push_back(id.get<std::string>());
     }
   }
-  if (const auto updates = directive->find("context_updates"); updates != directive->end() && updates->is_object()) {
+  if (const auto updates = directive->find("context_updates");
+      updates != directive->end() && updates->is_object()) {
     for (const auto& [key, value] : updates->items()) {
       outcome->context_updates[key] = value.dump(-1, ' ', false, json::error_handler_t::replace);
     }

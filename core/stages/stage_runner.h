@@ -22,8 +22,8 @@ struct StageRequest {
   std::vector<std::pair<std::string, std::string>> environment;
 };
 
-// Where a stage's output goes while it runs; Write returns when the piece is durable, which slows the stage to what the
-// disk can take.
+// Where a stage's output goes while it runs; Write returns when the piece is durable, which slows the stage
+// to what the disk can take.
 class StageOutputSink {
  public:
   virtual ~StageOutputSink() = default;
@@ -33,8 +33,8 @@ class StageOutputSink {
 class StageRunner {
  public:
   virtual ~StageRunner() = default;
-  // Never fails: what goes wrong is an outcome. Cancelling the caller stops the stage; this returns when nothing of it
-  // is left.
+  // Never fails: what goes wrong is an outcome. Cancelling the caller stops the stage; this returns when
+  // nothing of it is left.
   virtual Task<engine::Outcome> Run(StageRequest request, StageOutputSink* sink) = 0;
 };
 

@@ -19,13 +19,20 @@ namespace {
 
 v1::RunStatus Convert(RunStatus status) {
   switch (status) {
-    case RunStatus::kQueued: return v1::RUN_STATUS_QUEUED;
-    case RunStatus::kStarting: return v1::RUN_STATUS_STARTING;
-    case RunStatus::kRunning: return v1::RUN_STATUS_RUNNING;
-    case RunStatus::kPaused: return v1::RUN_STATUS_PAUSED;
-    case RunStatus::kCompleted: return v1::RUN_STATUS_COMPLETED;
-    case RunStatus::kFailed: return v1::RUN_STATUS_FAILED;
-    case RunStatus::kCancelled: return v1::RUN_STATUS_CANCELLED;
+    case RunStatus::kQueued:
+      return v1::RUN_STATUS_QUEUED;
+    case RunStatus::kStarting:
+      return v1::RUN_STATUS_STARTING;
+    case RunStatus::kRunning:
+      return v1::RUN_STATUS_RUNNING;
+    case RunStatus::kPaused:
+      return v1::RUN_STATUS_PAUSED;
+    case RunStatus::kCompleted:
+      return v1::RUN_STATUS_COMPLETED;
+    case RunStatus::kFailed:
+      return v1::RUN_STATUS_FAILED;
+    case RunStatus::kCancelled:
+      return v1::RUN_STATUS_CANCELLED;
   }
   return v1::RUN_STATUS_UNSPECIFIED;
 }
@@ -44,21 +51,30 @@ v1::BoardColumn ColumnOf(const storage::RunRow& row) {
 
 v1::StageStatus Convert(engine::StageState state) {
   switch (state) {
-    case engine::StageState::kRunning: return v1::STAGE_STATUS_RUNNING;
-    case engine::StageState::kPending: return v1::STAGE_STATUS_PENDING;
-    case engine::StageState::kCompleted: return v1::STAGE_STATUS_COMPLETED;
-    case engine::StageState::kFailed: return v1::STAGE_STATUS_FAILED;
-    case engine::StageState::kCancelled: return v1::STAGE_STATUS_CANCELLED;
+    case engine::StageState::kRunning:
+      return v1::STAGE_STATUS_RUNNING;
+    case engine::StageState::kPending:
+      return v1::STAGE_STATUS_PENDING;
+    case engine::StageState::kCompleted:
+      return v1::STAGE_STATUS_COMPLETED;
+    case engine::StageState::kFailed:
+      return v1::STAGE_STATUS_FAILED;
+    case engine::StageState::kCancelled:
+      return v1::STAGE_STATUS_CANCELLED;
   }
   return v1::STAGE_STATUS_UNSPECIFIED;
 }
 
 v1::QuestionType Convert(workflow::QuestionType type) {
   switch (type) {
-    case workflow::QuestionType::kMultipleChoice: return v1::QUESTION_TYPE_MULTIPLE_CHOICE;
-    case workflow::QuestionType::kYesNo: return v1::QUESTION_TYPE_YES_NO;
-    case workflow::QuestionType::kMultiSelect: return v1::QUESTION_TYPE_MULTI_SELECT;
-    case workflow::QuestionType::kFreeform: return v1::QUESTION_TYPE_FREEFORM;
+    case workflow::QuestionType::kMultipleChoice:
+      return v1::QUESTION_TYPE_MULTIPLE_CHOICE;
+    case workflow::QuestionType::kYesNo:
+      return v1::QUESTION_TYPE_YES_NO;
+    case workflow::QuestionType::kMultiSelect:
+      return v1::QUESTION_TYPE_MULTI_SELECT;
+    case workflow::QuestionType::kFreeform:
+      return v1::QUESTION_TYPE_FREEFORM;
   }
   return v1::QUESTION_TYPE_UNSPECIFIED;
 }

@@ -46,7 +46,8 @@ void Put(const workflow::Diagnostic& diagnostic, v1::Diagnostic* out);
 void Put(const engine::QuestionView& question, v1::ApiQuestion* out);
 void Put(const engine::StageView& stage, v1::RunStage* out);
 absl::Status Put(const engine::CheckpointView& checkpoint, v1::RunCheckpoint* out);
-absl::Status PutJson(const std::string& json, google::protobuf::Struct* out);  // DataLoss when it is no object
+absl::Status PutJson(const std::string& json,
+                     google::protobuf::Struct* out);  // DataLoss when it is no object
 
 // A page of a list: what page[limit] and page[offset] say, clamped.
 struct Page {
@@ -56,7 +57,8 @@ struct Page {
 template <typename Request>
 Page PageOf(const Request& request) {
   Page page;
-  if (request.has_page_limit()) page.limit = request.page_limit() < 1 ? 1 : request.page_limit() > 100 ? 100 : request.page_limit();
+  if (request.has_page_limit())
+    page.limit = request.page_limit() < 1 ? 1 : request.page_limit() > 100 ? 100 : request.page_limit();
   if (request.has_page_offset() && request.page_offset() > 0) page.offset = request.page_offset();
   return page;
 }

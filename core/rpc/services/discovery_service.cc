@@ -32,18 +32,23 @@ class DiscoveryService final : public v1::DiscoveryService::CallbackService {
 
   grpc::ServerUnaryReactor* GetRoot(grpc::CallbackServerContext* context, const v1::GetRootRequest* request,
                                     v1::RootResponse* response) override {
-    return RunUnary(edge_, context, "GetRoot", *request, [response](const CallContext&) { return Root(*response); });
+    return RunUnary(edge_, context, "GetRoot", *request,
+                    [response](const CallContext&) { return Root(*response); });
   }
-  grpc::ServerUnaryReactor* GetHealth(grpc::CallbackServerContext* context, const v1::GetHealthRequest* request,
+  grpc::ServerUnaryReactor* GetHealth(grpc::CallbackServerContext* context,
+                                      const v1::GetHealthRequest* request,
                                       v1::HealthResponse* response) override {
-    return RunUnary(edge_, context, "GetHealth", *request, [response](const CallContext&) { return Well(*response); });
+    return RunUnary(edge_, context, "GetHealth", *request,
+                    [response](const CallContext&) { return Well(*response); });
   }
-  grpc::ServerUnaryReactor* GetLiveness(grpc::CallbackServerContext* context, const v1::GetLivenessRequest* request,
+  grpc::ServerUnaryReactor* GetLiveness(grpc::CallbackServerContext* context,
+                                        const v1::GetLivenessRequest* request,
                                         v1::HealthResponse* response) override {
     return RunUnary(edge_, context, "GetLiveness", *request,
                     [response](const CallContext&) { return Well(*response); });
   }
-  grpc::ServerUnaryReactor* GetReadiness(grpc::CallbackServerContext* context, const v1::GetReadinessRequest* request,
+  grpc::ServerUnaryReactor* GetReadiness(grpc::CallbackServerContext* context,
+                                         const v1::GetReadinessRequest* request,
                                          v1::ReadinessResponse* response) override {
     return RunUnary(edge_, context, "GetReadiness", *request,
                     [this, response](const CallContext&) { return Readiness(*response); });
@@ -53,7 +58,8 @@ class DiscoveryService final : public v1::DiscoveryService::CallbackService {
     return RunUnary(edge_, context, "GetUser", *request,
                     [response](const CallContext& call) { return User(call, *response); });
   }
-  grpc::ServerUnaryReactor* GetMetrics(grpc::CallbackServerContext* context, const v1::GetMetricsRequest* request,
+  grpc::ServerUnaryReactor* GetMetrics(grpc::CallbackServerContext* context,
+                                       const v1::GetMetricsRequest* request,
                                        v1::GetMetricsResponse* response) override {
     return RunUnary(edge_, context, "GetMetrics", *request,
                     [this, response](const CallContext&) { return Metrics(*response); });
@@ -80,7 +86,8 @@ class DiscoveryService final : public v1::DiscoveryService::CallbackService {
   Task<absl::Status> Readiness(v1::ReadinessResponse& response) {
     const absl::Status writable = co_await backend_.store.CheckWritable();
     if (!writable.ok()) {
-      co_return Unavailable(Reason::kStorageFailed, "", StrCat("The database cannot be written: ", MessageOf(writable)));
+      co_return Unavailable(Reason::kStorageFailed, "",
+                            StrCat("The database cannot be written: ", MessageOf(writable)));
     }
     response.set_status("ok");
     auto* database = response.add_checks();

@@ -14,9 +14,9 @@ class HumanService final : public v1::HumanService::CallbackService {
   grpc::ServerUnaryReactor* ListRunQuestions(grpc::CallbackServerContext* context,
                                              const v1::ListRunQuestionsRequest* request,
                                              v1::PaginatedApiQuestionList* response) override {
-    return RunUnary(edge_, context, "ListRunQuestions", *request, [this, request, response](const CallContext&) {
-      return HandleList(*request, *response);
-    });
+    return RunUnary(
+        edge_, context, "ListRunQuestions", *request,
+        [this, request, response](const CallContext&) { return HandleList(*request, *response); });
   }
   grpc::ServerUnaryReactor* SubmitRunAnswer(grpc::CallbackServerContext* context,
                                             const v1::SubmitAnswerRequest* request,
@@ -26,7 +26,8 @@ class HumanService final : public v1::HumanService::CallbackService {
   }
 
  private:
-  Task<absl::Status> HandleList(const v1::ListRunQuestionsRequest& request, v1::PaginatedApiQuestionList& response) {
+  Task<absl::Status> HandleList(const v1::ListRunQuestionsRequest& request,
+                                v1::PaginatedApiQuestionList& response) {
     FABRO_CO_ASSIGN_OR_RETURN(const storage::RunRow row, co_await FindRun(backend_.store, request.id()));
     response.mutable_meta()->set_has_more(false);
     if (row.open_questions == 0) co_return absl::OkStatus();

@@ -17,16 +17,16 @@ class RunInternalsService final : public v1::RunInternalsService::CallbackServic
   grpc::ServerUnaryReactor* RetrieveRunCheckpoint(grpc::CallbackServerContext* context,
                                                   const v1::RetrieveRunCheckpointRequest* request,
                                                   v1::RetrieveRunCheckpointResponse* response) override {
-    return RunUnary(edge_, context, "RetrieveRunCheckpoint", *request, [this, request, response](const CallContext&) {
-      return HandleCheckpoint(*request, *response);
-    });
+    return RunUnary(
+        edge_, context, "RetrieveRunCheckpoint", *request,
+        [this, request, response](const CallContext&) { return HandleCheckpoint(*request, *response); });
   }
   grpc::ServerUnaryReactor* RetrieveRunContext(grpc::CallbackServerContext* context,
                                                const v1::RetrieveRunContextRequest* request,
                                                v1::RetrieveRunContextResponse* response) override {
-    return RunUnary(edge_, context, "RetrieveRunContext", *request, [this, request, response](const CallContext&) {
-      return HandleContext(*request, *response);
-    });
+    return RunUnary(
+        edge_, context, "RetrieveRunContext", *request,
+        [this, request, response](const CallContext&) { return HandleContext(*request, *response); });
   }
   grpc::ServerUnaryReactor* ListRunStages(grpc::CallbackServerContext* context,
                                           const v1::ListRunStagesRequest* request,
@@ -38,9 +38,9 @@ class RunInternalsService final : public v1::RunInternalsService::CallbackServic
   grpc::ServerUnaryReactor* RetrieveRunSettings(grpc::CallbackServerContext* context,
                                                 const v1::RetrieveRunSettingsRequest* request,
                                                 v1::RunSettings* response) override {
-    return RunUnary(edge_, context, "RetrieveRunSettings", *request, [this, request, response](const CallContext&) {
-      return HandleSettings(*request, *response);
-    });
+    return RunUnary(
+        edge_, context, "RetrieveRunSettings", *request,
+        [this, request, response](const CallContext&) { return HandleSettings(*request, *response); });
   }
 
  private:
@@ -72,11 +72,13 @@ class RunInternalsService final : public v1::RunInternalsService::CallbackServic
       if (status != fields.mutable_fields()->end()) {
         v1::OutcomeStatus parsed = v1::OUTCOME_STATUS_UNSPECIFIED;
         std::string name = "OUTCOME_STATUS_";
-        for (const char c : status->second.string_value()) name += static_cast<char>(c >= 'a' && c <= 'z' ? c - 32 : c);
+        for (const char c : status->second.string_value())
+          name += static_cast<char>(c >= 'a' && c <= 'z' ? c - 32 : c);
         if (v1::OutcomeStatus_Parse(name, &parsed)) outcome.set_status(parsed);
         fields.mutable_fields()->erase("status");
       }
-      if (const auto failure = fields.mutable_fields()->find("failure"); failure != fields.mutable_fields()->end()) {
+      if (const auto failure = fields.mutable_fields()->find("failure");
+          failure != fields.mutable_fields()->end()) {
         PutFailure(failure->second.struct_value(), outcome.mutable_failure());
         fields.mutable_fields()->erase("failure");
       }
@@ -110,7 +112,8 @@ class RunInternalsService final : public v1::RunInternalsService::CallbackServic
     co_return PutJson(run.machine.ContextJson(), response.mutable_context());
   }
 
-  Task<absl::Status> HandleStages(const v1::ListRunStagesRequest& request, v1::PaginatedRunStageList& response) {
+  Task<absl::Status> HandleStages(const v1::ListRunStagesRequest& request,
+                                  v1::PaginatedRunStageList& response) {
     FABRO_CO_ASSIGN_OR_RETURN(const runtime::LoadedRun run, co_await Read(request.id()));
     const Page page = PageOf(request);
     const std::vector<engine::StageView> stages = run.machine.Stages();
@@ -122,7 +125,8 @@ class RunInternalsService final : public v1::RunInternalsService::CallbackServic
     co_return absl::OkStatus();
   }
 
-  Task<absl::Status> HandleSettings(const v1::RetrieveRunSettingsRequest& request, v1::RunSettings& response) {
+  Task<absl::Status> HandleSettings(const v1::RetrieveRunSettingsRequest& request,
+                                    v1::RunSettings& response) {
     FABRO_CO_ASSIGN_OR_RETURN(const storage::RunRow row, co_await FindRun(backend_.store, request.id()));
     FABRO_CO_ASSIGN_OR_RETURN(const storage::RunSource source, co_await backend_.store.GetRunSource(row.id));
     google::protobuf::util::JsonParseOptions lenient;

@@ -55,11 +55,13 @@ absl::Status Invalid(std::string_view field, std::string_view what) {
 template <typename Map>
 absl::Status CheckVariables(const Map& vars) {
   for (const auto& [name, value] : vars) {
-    const bool good = !name.empty() && !(name[0] >= '0' && name[0] <= '9') &&
-                      std::all_of(name.begin(), name.end(), [](char c) {
-                        return c == '_' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-                      });
-    if (!good) return Invalid(StrCat("vars.", TruncateUtf8(name, 40)), "must be named by letters, digits and _");
+    const bool good =
+        !name.empty() && !(name[0] >= '0' && name[0] <= '9') &&
+        std::all_of(name.begin(), name.end(), [](char c) {
+          return c == '_' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        });
+    if (!good)
+      return Invalid(StrCat("vars.", TruncateUtf8(name, 40)), "must be named by letters, digits and _");
   }
   return absl::OkStatus();
 }
@@ -68,7 +70,8 @@ absl::Status CheckVariables(const Map& vars) {
 absl::Status CheckSettings(const v1::StartRunSettings& settings) {
   if (settings.has_setup()) return Invalid("settings.setup", "is not supported by this server");
   if (settings.hooks_size() > 0) return Invalid("settings.hooks", "are not supported by this server");
-  if (settings.has_sandbox() && settings.sandbox().has_provider() && settings.sandbox().provider() != "local") {
+  if (settings.has_sandbox() && settings.sandbox().has_provider() &&
+      settings.sandbox().provider() != "local") {
     return Invalid("settings.sandbox.provider", "must be local: this server has no other sandbox");
   }
   if (!settings.has_work_dir()) return absl::OkStatus();
@@ -85,13 +88,15 @@ absl::Status Refusal(const std::vector<workflow::Diagnostic>& diagnostics) {
   return InvalidArgument(Reason::kGraphInvalid, "", workflow::JoinMessages(diagnostics));
 }
 
-std::string TitleOf(const v1::StartRunRequest& request, const workflow::Graph& graph, const std::string& goal) {
+std::string TitleOf(const v1::StartRunRequest& request, const workflow::Graph& graph,
+                    const std::string& goal) {
   if (request.has_title() && !request.title().empty()) return request.title();
   const std::string& title = !goal.empty() ? goal : !graph.label.empty() ? graph.label : graph.name;
   return std::string(TruncateUtf8(title, 256));
 }
 
-class RunService final : public v1::RunService::WithRawCallbackMethod_StreamRunEvents<v1::RunService::CallbackService> {
+class RunService final
+    : public v1::RunService::WithRawCallbackMethod_StreamRunEvents<v1::RunService::CallbackService> {
  public:
   RunService(const Edge& edge, const Backend& backend) : edge_(edge), backend_(backend) {}
 
@@ -101,7 +106,8 @@ class RunService final : public v1::RunService::WithRawCallbackMethod_StreamRunE
       return HandleStart(call, *request, *response);
     });
   }
-  grpc::ServerUnaryReactor* ValidateRun(grpc::CallbackServerContext* context, const v1::ValidateRunRequest* request,
+  grpc::ServerUnaryReactor* ValidateRun(grpc::CallbackServerContext* context,
+                                        const v1::ValidateRunRequest* request,
                                         v1::ValidateRunResponse* response) override {
     return RunUnary(edge_, context, "ValidateRun", *request, [this, request, response](const CallContext&) {
       return HandleValidate(*request, *response);
@@ -113,18 +119,20 @@ class RunService final : public v1::RunService::WithRawCallbackMethod_StreamRunE
       return HandleList(*request, *response);
     });
   }
-  grpc::ServerUnaryReactor* RetrieveRun(grpc::CallbackServerContext* context, const v1::RetrieveRunRequest* request,
+  grpc::ServerUnaryReactor* RetrieveRun(grpc::CallbackServerContext* context,
+                                        const v1::RetrieveRunRequest* request,
                                         v1::RunStatusResponse* response) override {
     return RunUnary(edge_, context, "RetrieveRun", *request, [this, request, response](const CallContext&) {
       return HandleRetrieve(*request, *response);
     });
   }
-  grpc::ServerUnaryReactor* DeleteRun(grpc::CallbackServerContext* context, const v1::DeleteRunRequest* request,
-                                      v1::DeleteRunResponse*) override {
+  grpc::ServerUnaryReactor* DeleteRun(grpc::CallbackServerContext* context,
+                                      const v1::DeleteRunRequest* request, v1::DeleteRunResponse*) override {
     return RunUnary(edge_, context, "DeleteRun", *request,
                     [this, request](const CallContext&) { return HandleDelete(*request); });
   }
-  grpc::ServerUnaryReactor* CancelRun(grpc::CallbackServerContext* context, const v1::CancelRunRequest* request,
+  grpc::ServerUnaryReactor* CancelRun(grpc::CallbackServerContext* context,
+                                      const v1::CancelRunRequest* request,
                                       v1::RunStatusResponse* response) override {
     return Command<engine::Cancel>(context, "CancelRun", *request, response);
   }
@@ -132,16 +140,17 @@ class RunService final : public v1::RunService::WithRawCallbackMethod_StreamRunE
                                      v1::RunStatusResponse* response) override {
     return Command<engine::Pause>(context, "PauseRun", *request, response);
   }
-  grpc::ServerUnaryReactor* UnpauseRun(grpc::CallbackServerContext* context, const v1::UnpauseRunRequest* request,
+  grpc::ServerUnaryReactor* UnpauseRun(grpc::CallbackServerContext* context,
+                                       const v1::UnpauseRunRequest* request,
                                        v1::RunStatusResponse* response) override {
     return Command<engine::Unpause>(context, "UnpauseRun", *request, response);
   }
   grpc::ServerUnaryReactor* RetrieveRunGraph(grpc::CallbackServerContext* context,
                                              const v1::RetrieveRunGraphRequest* request,
                                              v1::RetrieveRunGraphResponse* response) override {
-    return RunUnary(edge_, context, "RetrieveRunGraph", *request, [this, request, response](const CallContext&) {
-      return HandleGraph(*request, *response);
-    });
+    return RunUnary(
+        edge_, context, "RetrieveRunGraph", *request,
+        [this, request, response](const CallContext&) { return HandleGraph(*request, *response); });
   }
   grpc::ServerUnaryReactor* ListRunEvents(grpc::CallbackServerContext* context,
                                           const v1::ListRunEventsRequest* request,
@@ -171,7 +180,8 @@ class RunService final : public v1::RunService::WithRawCallbackMethod_StreamRunE
 
   Task<absl::Status> HandleCommand(std::string id, engine::Input input, v1::RunStatusResponse& response) {
     FABRO_CO_ASSIGN_OR_RETURN(const storage::RunRow row, co_await FindRun(backend_.store, std::move(id)));
-    FABRO_CO_ASSIGN_OR_RETURN(const storage::RunRow after, co_await backend_.supervisor.Tell(row.id, std::move(input)));
+    FABRO_CO_ASSIGN_OR_RETURN(const storage::RunRow after,
+                              co_await backend_.supervisor.Tell(row.id, std::move(input)));
     Put(after, &response);
     co_return absl::OkStatus();
   }
@@ -228,14 +238,17 @@ class RunService final : public v1::RunService::WithRawCallbackMethod_StreamRunE
       co_return FailedPrecondition(Reason::kIdempotencyReuse, key.key,
                                    "This Idempotency-Key was used for another request.");
     }
-    if (!response.ParseFromString(known->response)) co_return absl::DataLossError("a stored answer is unreadable");
+    if (!response.ParseFromString(known->response))
+      co_return absl::DataLossError("a stored answer is unreadable");
     co_return true;
   }
 
-  absl::StatusOr<runtime::NewRun> MakeRun(const CallContext& call, const v1::StartRunRequest& request, Timestamp now) {
+  absl::StatusOr<runtime::NewRun> MakeRun(const CallContext& call, const v1::StartRunRequest& request,
+                                          Timestamp now) {
     if (request.has_workflow()) {
       if (request.has_dot_source()) return Invalid("workflow", "and dot_source exclude each other");
-      return NotFound(Reason::kNotFound, request.workflow(), StrCat("Workflow ", request.workflow(), " not found."));
+      return NotFound(Reason::kNotFound, request.workflow(),
+                      StrCat("Workflow ", request.workflow(), " not found."));
     }
     if (!request.has_dot_source()) return Invalid("dot_source", "is required");
     workflow::LoadOptions options;
@@ -276,19 +289,23 @@ class RunService final : public v1::RunService::WithRawCallbackMethod_StreamRunE
     return run;
   }
 
-  Task<absl::Status> HandleValidate(const v1::ValidateRunRequest& request, v1::ValidateRunResponse& response) {
+  Task<absl::Status> HandleValidate(const v1::ValidateRunRequest& request,
+                                    v1::ValidateRunResponse& response) {
     if (request.has_workflow() && !request.has_dot_source()) {
-      co_return NotFound(Reason::kNotFound, request.workflow(), StrCat("Workflow ", request.workflow(), " not found."));
+      co_return NotFound(Reason::kNotFound, request.workflow(),
+                         StrCat("Workflow ", request.workflow(), " not found."));
     }
     if (!request.has_dot_source()) co_return Invalid("dot_source", "is required");
     FABRO_CO_RETURN_IF_ERROR(CheckVariables(request.vars()));
     workflow::LoadResult loaded =
         workflow::LoadWorkflow(request.dot_source(), VariablesOf(request.vars()), workflow::LoadOptions());
     if (loaded.graph != nullptr) {
-      for (auto& diagnostic : engine::UnsupportedNodes(*loaded.graph)) loaded.diagnostics.push_back(diagnostic);
+      for (auto& diagnostic : engine::UnsupportedNodes(*loaded.graph))
+        loaded.diagnostics.push_back(diagnostic);
     }
     response.set_valid(!workflow::HasErrors(loaded.diagnostics));
-    for (const workflow::Diagnostic& diagnostic : loaded.diagnostics) Put(diagnostic, response.add_diagnostics());
+    for (const workflow::Diagnostic& diagnostic : loaded.diagnostics)
+      Put(diagnostic, response.add_diagnostics());
     co_return absl::OkStatus();
   }
 
@@ -311,7 +328,8 @@ class RunService final : public v1::RunService::WithRawCallbackMethod_StreamRunE
                               co_await backend_.store.ListRuns(std::move(filter), page.limit, page.offset));
     const Timestamp now = backend_.clock.Now();
     for (const storage::RunRow& row : runs.rows) Put(row, now, response.add_data());
-    response.mutable_meta()->set_has_more(page.offset + static_cast<std::int64_t>(runs.rows.size()) < runs.total);
+    response.mutable_meta()->set_has_more(page.offset + static_cast<std::int64_t>(runs.rows.size()) <
+                                          runs.total);
     response.set_total_count(static_cast<std::uint64_t>(runs.total));
     co_return absl::OkStatus();
   }
@@ -333,7 +351,8 @@ class RunService final : public v1::RunService::WithRawCallbackMethod_StreamRunE
     co_return deleted;
   }
 
-  Task<absl::Status> HandleGraph(const v1::RetrieveRunGraphRequest& request, v1::RetrieveRunGraphResponse& response) {
+  Task<absl::Status> HandleGraph(const v1::RetrieveRunGraphRequest& request,
+                                 v1::RetrieveRunGraphResponse& response) {
     FABRO_CO_ASSIGN_OR_RETURN(const storage::RunRow row, co_await FindRun(backend_.store, request.id()));
     FABRO_CO_ASSIGN_OR_RETURN(const runtime::LoadedRun run, co_await backend_.supervisor.Read(row.id));
     FABRO_CO_ASSIGN_OR_RETURN(*response.mutable_svg(),
@@ -341,7 +360,8 @@ class RunService final : public v1::RunService::WithRawCallbackMethod_StreamRunE
     co_return absl::OkStatus();
   }
 
-  Task<absl::Status> HandleListEvents(const v1::ListRunEventsRequest& request, v1::PaginatedEventList& response) {
+  Task<absl::Status> HandleListEvents(const v1::ListRunEventsRequest& request,
+                                      v1::PaginatedEventList& response) {
     FABRO_CO_ASSIGN_OR_RETURN(const storage::RunRow row, co_await FindRun(backend_.store, request.id()));
     const Page page = PageOf(request);
     const auto head = static_cast<std::int64_t>(ToUint(row.head));
@@ -353,7 +373,8 @@ class RunService final : public v1::RunService::WithRawCallbackMethod_StreamRunE
     FABRO_CO_ASSIGN_OR_RETURN(const std::vector<storage::EventBytes> events,
                               co_await backend_.store.ReadEvents(row.id, after, limits));
     for (const storage::EventBytes& event : events) {
-      if (!response.add_data()->ParseFromString(event.event)) co_return absl::DataLossError("an event is unreadable");
+      if (!response.add_data()->ParseFromString(event.event))
+        co_return absl::DataLossError("an event is unreadable");
     }
     response.mutable_meta()->set_has_more(page.offset + static_cast<std::int64_t>(events.size()) < head);
     co_return absl::OkStatus();
@@ -383,7 +404,8 @@ class RunService final : public v1::RunService::WithRawCallbackMethod_StreamRunE
       FABRO_CO_ASSIGN_OR_RETURN(row, co_await FindRun(backend_.store, request->id()));
       if (IsTerminal(row.status) && sent >= row.head) co_return absl::OkStatus();
       if (sent < row.head) continue;
-      if (backend_.is_draining()) co_return Unavailable(Reason::kDraining, "", "The server is shutting down.");
+      if (backend_.is_draining())
+        co_return Unavailable(Reason::kDraining, "", "The server is shutting down.");
       FABRO_CO_RETURN_IF_ERROR(co_await subscription.WaitPast(sent));
     }
   }

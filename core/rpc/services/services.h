@@ -33,7 +33,7 @@ struct Backend {
   sandbox::Sandbox& host;  // runs programs of ours, such as dot
   const Clock& clock;
   RunIdSource& run_ids;
-  std::string work_dir;          // an existing folder for such programs
+  std::string work_dir;  // an existing folder for such programs
   std::size_t max_queued_runs = 0;
   std::function<bool()> is_draining;
 };

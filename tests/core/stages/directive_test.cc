@@ -11,7 +11,8 @@ using engine::OutcomeStatus;
 TEST(Directive, TheLastObjectLineCounts) {
   Outcome outcome;
   ApplyDirective(
-      "{\"preferred_next_label\":\"old\"}\nnoise\n {\"preferred_next_label\":\"ship\",\"suggested_next_ids\":[\"a\",7],"
+      "{\"preferred_next_label\":\"old\"}\nnoise\n "
+      "{\"preferred_next_label\":\"ship\",\"suggested_next_ids\":[\"a\",7],"
       "\"context_updates\":{\"n\":3,\"t\":\"x\"}} \nmore noise {not json}\n{\"other\":1}\n",
       &outcome);
   EXPECT_EQ(outcome.status, OutcomeStatus::kSuccess);
