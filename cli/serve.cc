@@ -55,8 +55,7 @@ int Serve(const ServeOptions& options) {
   core_options.listens = false;
   const auto core = app::CoreApp::Start(runtime, std::move(core_options));
   if (!core.ok()) return Fail(core.status(), app::kExitFailed);
-  const auto gateway =
-      gateway::GatewayApp::Start(runtime, (*core)->InProcessChannel(), gateway::OptionsOf(config));
+  const auto gateway = gateway::GatewayApp::Start((*core)->InProcessChannel(), gateway::OptionsOf(config));
   if (!gateway.ok()) return Fail(gateway.status(), app::kExitFailed);
 
   std::printf("Fabro is ready: %s\n", (*gateway)->base_url().c_str());

@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "core/app/process.h"
-#include "core/async/runtime.h"
 #include "core/base/log.h"
 #include "core/config/flags.h"
 #include "core/config/load.h"
@@ -44,10 +43,9 @@ int Run(const std::vector<std::string>& args) {
   status = log::Start(log_options);
   for (const std::string& warning : loaded->warnings) log::Warn(warning);
 
-  Runtime runtime(Runtime::DefaultThreads());
   const std::string& core = loaded->config.gateway.core;
   const auto gateway =
-      gateway::GatewayApp::Start(runtime, gateway::ChannelTo(core), gateway::OptionsOf(loaded->config));
+      gateway::GatewayApp::Start(gateway::ChannelTo(core), gateway::OptionsOf(loaded->config));
   if (!gateway.ok()) {
     app::PrintError(kName, gateway.status());
     return app::kExitFailed;

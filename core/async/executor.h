@@ -10,7 +10,12 @@ namespace fabro {
 
 using Executor = boost::asio::any_io_executor;
 
+class Runtime;
+
 Executor MakeStrand(const Executor& executor);
+// A strand whose coroutines may go on on whichever thread completes what they wait for, gRPC's included (see
+// Waiter::CompleteHere), instead of always hopping to one of the pool: for short steps that never block.
+Executor MakeResumingStrand(Runtime& runtime);
 void Post(const Executor& executor, std::function<void()> work);  // never runs it inside the call
 Task<Executor> CurrentExecutor();
 Task<bool> IsCancelled();  // whether the calling coroutine was told to stop

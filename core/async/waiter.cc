@@ -3,6 +3,7 @@
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/async_result.hpp>
+#include <boost/asio/dispatch.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -20,7 +21,8 @@ namespace asio = boost::asio;
 namespace {
 struct Resume {
   virtual ~Resume() = default;
-  virtual void operator()() = 0;  // posts to the coroutine's executor
+  virtual void Post() = 0;      // to the coroutine's executor
+  virtual void Dispatch() = 0;  // at once if the executor allows
 };
 }  // namespace
 
@@ -29,7 +31,7 @@ struct Waiter::Impl {
   std::optional<absl::Status> result GUARDED_BY(mutex);
   std::unique_ptr<Resume> resume GUARDED_BY(mutex);
 
-  bool Complete(absl::Status status) {
+  bool Complete(absl::Status status, bool here) {
     std::unique_ptr<Resume> ready;
     {
       MutexLock lock(&mutex);
@@ -37,7 +39,11 @@ struct Waiter::Impl {
       result = std::move(status);
       ready = std::move(resume);
     }
-    if (ready) (*ready)();
+    if (ready && here) {
+      ready->Dispatch();
+    } else if (ready) {
+      ready->Post();
+    }
     return true;
   }
 
@@ -45,9 +51,13 @@ struct Waiter::Impl {
   void Start(Handler handler) {
     struct Typed final : Resume {
       explicit Typed(Handler h) : handler(std::move(h)), work(asio::get_associated_executor(handler)) {}
-      void operator()() override {
+      void Post() override {
         auto executor = asio::get_associated_executor(handler);
         asio::post(executor, [h = std::move(handler)]() mutable { std::move(h)(); });
+      }
+      void Dispatch() override {
+        auto executor = asio::get_associated_executor(handler);
+        asio::dispatch(executor, [h = std::move(handler)]() mutable { std::move(h)(); });
       }
       Handler handler;
       // Keeps the pool running while only this wait is left.
@@ -61,7 +71,7 @@ struct Waiter::Impl {
         return;
       }
     }
-    (*typed)();
+    typed->Post();
   }
 
   absl::Status Take() {
@@ -78,13 +88,14 @@ struct Waiter::Impl {
 Waiter::Waiter() : impl_(std::make_shared<Impl>()) {}
 Waiter::~Waiter() = default;
 
-bool Waiter::Complete(absl::Status status) { return impl_->Complete(std::move(status)); }
+bool Waiter::Complete(absl::Status status) { return impl_->Complete(std::move(status), false); }
+bool Waiter::CompleteHere(absl::Status status) { return impl_->Complete(std::move(status), true); }
 
 Task<absl::Status> Waiter::Wait() {
   const std::shared_ptr<Impl> impl = impl_;  // the coroutine may outlive the Waiter object
   const asio::cancellation_state state = co_await asio::this_coro::cancellation_state;
   if (state.cancelled() != asio::cancellation_type::none)
-    impl->Complete(Cancelled("cancelled before waiting"));
+    impl->Complete(Cancelled("cancelled before waiting"), false);
   if (!impl->Ready()) {
     auto start = [impl](auto handler) {
       auto slot = asio::get_associated_cancellation_slot(handler);
@@ -92,7 +103,7 @@ Task<absl::Status> Waiter::Wait() {
         std::weak_ptr<Impl> weak = impl;
         slot.assign([weak](asio::cancellation_type) {
           if (const std::shared_ptr<Impl> alive = weak.lock())
-            alive->Complete(Cancelled("cancelled while waiting"));
+            alive->Complete(Cancelled("cancelled while waiting"), false);
         });
       }
       impl->Start(std::move(handler));

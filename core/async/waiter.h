@@ -33,6 +33,10 @@ class Waiter {
   // False when it was completed or cancelled before.
   bool Complete(absl::Status status);
 
+  // The same, but a coroutine on a resuming strand (executor.h) goes on inside this call, which saves waking
+  // another thread. Only where that is harmless: under no lock, with nothing left to do after it.
+  bool CompleteHere(absl::Status status);
+
  private:
   struct Impl;
   std::shared_ptr<Impl> impl_;

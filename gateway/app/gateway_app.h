@@ -14,9 +14,6 @@
 namespace grpc {
 class Channel;
 }
-namespace fabro {
-class Runtime;
-}
 namespace fabro::config {
 struct ServerConfig;
 }
@@ -36,8 +33,7 @@ class GatewayApp {
  public:
   // Compiles the routes and begins to answer. The channel reaches the core: MakeChannel(address), or the
   // core's own within the process; the core need not be there yet. The runtime outlives the app.
-  static absl::StatusOr<std::unique_ptr<GatewayApp>> Start(Runtime& runtime,
-                                                           std::shared_ptr<grpc::Channel> channel,
+  static absl::StatusOr<std::unique_ptr<GatewayApp>> Start(std::shared_ptr<grpc::Channel> channel,
                                                            GatewayOptions options);
   ~GatewayApp();  // stops at once if Stop was not called
 

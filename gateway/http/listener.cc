@@ -4,7 +4,6 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
-#include <boost/asio/strand.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <memory>
 #include <unordered_map>
@@ -111,7 +110,7 @@ void Listener::Impl::Admit(PlainSocket socket) {
   std::string address = peer.address().to_string();
   bool refuse = false;
   std::shared_ptr<Connection> connection;
-  Executor strand = asio::make_strand(runtime.context().get_executor());
+  Executor strand = MakeResumingStrand(runtime);
   {
     MutexLock lock(&mutex);
     std::size_t& mine = by_address[address];

@@ -8,7 +8,9 @@
 #include <grpcpp/support/channel_arguments.h>
 #include <grpcpp/support/client_callback.h>
 
+#include <atomic>
 #include <chrono>
+#include <thread>
 #include <utility>
 
 #include "core/async/waiter.h"
@@ -38,17 +40,37 @@ void Prepare(const CallOptions& options, grpc::ClientContext& context) {
   }
 }
 
+// How many of gRPC's threads are in one of our callbacks just now. Whoever continues a coroutine there may
+// still hold its executor when the coroutine, and all that waited for it, has ended.
+class Callbacks {
+ public:
+  void Enter() { inside_.fetch_add(1, std::memory_order_relaxed); }
+  void Leave() { inside_.fetch_sub(1, std::memory_order_release); }
+  void WaitUntilNone() const {
+    while (inside_.load(std::memory_order_acquire) > 0) std::this_thread::yield();
+  }
+
+ private:
+  std::atomic<int> inside_{0};
+};
+
 // Lives in the frame of the coroutine that awaits it, which does not end before OnDone.
 class UnaryCall final : public grpc::ClientUnaryReactor {
  public:
+  explicit UnaryCall(std::shared_ptr<Callbacks> callbacks) : callbacks_(std::move(callbacks)) {}
+
   void OnDone(const grpc::Status& status) override {
-    const std::shared_ptr<Waiter> done = done_;  // once completed, this call may be gone
+    const std::shared_ptr<Callbacks> callbacks = callbacks_;  // once completed, this call may be gone
+    const std::shared_ptr<Waiter> done = done_;
     status_ = status;
-    done->Complete(absl::OkStatus());
+    callbacks->Enter();
+    done->CompleteHere(absl::OkStatus());
+    callbacks->Leave();
   }
 
   grpc::ClientContext context_;
   grpc::Status status_;
+  const std::shared_ptr<Callbacks> callbacks_;
   const std::shared_ptr<Waiter> done_ = std::make_shared<Waiter>();
 };
 
@@ -171,10 +193,11 @@ class GrpcStream final : public Stream {
 class GrpcUpstream final : public Upstream {
  public:
   explicit GrpcUpstream(std::shared_ptr<grpc::Channel> channel) : stub_(std::move(channel)) {}
+  ~GrpcUpstream() override { callbacks_->WaitUntilNone(); }
 
   Task<absl::Status> Call(const std::string& method, const Message& request, Message* response,
                           CallOptions options) override {
-    UnaryCall call;
+    UnaryCall call(callbacks_);
     Prepare(options, call.context_);
     stub_.PrepareUnaryCall(&call.context_, method, grpc::StubOptions(), &request, response, &call);
     call.StartCall();
@@ -201,6 +224,7 @@ class GrpcUpstream final : public Upstream {
 
  private:
   Stub stub_;
+  const std::shared_ptr<Callbacks> callbacks_ = std::make_shared<Callbacks>();
 };
 
 }  // namespace

@@ -16,7 +16,9 @@ namespace fabro::upstream {
 // again within half a second, so a core that restarts is found soon.
 std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address);
 
-// The channel may also be grpc::Server::InProcessChannel's.
+// The channel may also be grpc::Server::InProcessChannel's. A coroutine on a resuming strand goes on on
+// gRPC's thread when its call completes. Destroyed after the coroutines that call, and before the runtime
+// that they run on.
 std::unique_ptr<Upstream> MakeGrpcUpstream(std::shared_ptr<grpc::Channel> channel);
 
 }  // namespace fabro::upstream
