@@ -1,4 +1,4 @@
-// What a server may send to the command line, and workflow files as they are read: any bytes. The event
+// What a server may send to the command line: any bytes. The event
 // stream gives the same frames however it is cut; what is shown holds nothing that could steer a terminal.
 #include <cstddef>
 #include <cstdint>
@@ -9,7 +9,6 @@
 
 #include "cli/api.h"
 #include "cli/event.h"
-#include "cli/inline_files.h"
 #include "cli/progress.h"
 #include "cli/sse_parser.h"
 #include "cli/text.h"
@@ -59,9 +58,5 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   CheckHarmless(fabro::cli::Clean(text), false);
   if (fabro::cli::WidthOf(fabro::cli::Fit(fabro::cli::CleanLine(text), 20, true)) > 20) std::abort();
   (void)fabro::cli::ErrorOfResponse(400, text).ok();
-
-  const auto same =
-      fabro::cli::InlineFiles(text, "f", [](std::string_view path) { return "@" + std::string(path); });
-  if (!same.ok()) std::abort();
   return 0;
 }
