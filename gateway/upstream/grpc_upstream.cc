@@ -40,18 +40,21 @@ void Prepare(const CallOptions& options, grpc::ClientContext& context) {
   }
 }
 
-// How many of gRPC's threads are in one of our callbacks just now. Whoever continues a coroutine there may
-// still hold its executor when the coroutine, and all that waited for it, has ended.
-class Callbacks {
+// How many of gRPC's threads are in one of our callbacks just now. Who wakes a coroutine may hold its
+// executor a moment longer than the coroutine, and all that waited for it, live.
+using Callbacks = std::atomic<int>;
+
+class InCallback {
  public:
-  void Enter() { inside_.fetch_add(1, std::memory_order_relaxed); }
-  void Leave() { inside_.fetch_sub(1, std::memory_order_release); }
-  void WaitUntilNone() const {
-    while (inside_.load(std::memory_order_acquire) > 0) std::this_thread::yield();
+  explicit InCallback(std::shared_ptr<Callbacks> count) : count_(std::move(count)) {
+    count_->fetch_add(1, std::memory_order_relaxed);
   }
+  ~InCallback() { count_->fetch_sub(1, std::memory_order_release); }
+  InCallback(const InCallback&) = delete;
+  InCallback& operator=(const InCallback&) = delete;
 
  private:
-  std::atomic<int> inside_{0};
+  const std::shared_ptr<Callbacks> count_;
 };
 
 // Lives in the frame of the coroutine that awaits it, which does not end before OnDone.
@@ -60,12 +63,10 @@ class UnaryCall final : public grpc::ClientUnaryReactor {
   explicit UnaryCall(std::shared_ptr<Callbacks> callbacks) : callbacks_(std::move(callbacks)) {}
 
   void OnDone(const grpc::Status& status) override {
-    const std::shared_ptr<Callbacks> callbacks = callbacks_;  // once completed, this call may be gone
-    const std::shared_ptr<Waiter> done = done_;
+    const InCallback inside(callbacks_);
+    const std::shared_ptr<Waiter> done = done_;  // once completed, this call may be gone
     status_ = status;
-    callbacks->Enter();
     done->CompleteHere(absl::OkStatus());
-    callbacks->Leave();
   }
 
   grpc::ClientContext context_;
@@ -77,11 +78,14 @@ class UnaryCall final : public grpc::ClientUnaryReactor {
 // Shared by the coroutine that reads and by gRPC, which holds the reactor until OnDone.
 class StreamCall final : public grpc::ClientBidiReactor<Message, Message> {
  public:
-  explicit StreamCall(const Message& request) : request_(request.New()) { request_->CopyFrom(request); }
+  StreamCall(const Message& request, std::shared_ptr<Callbacks> callbacks)
+      : request_(request.New()), callbacks_(std::move(callbacks)) {
+    request_->CopyFrom(request);
+  }
 
   static std::shared_ptr<StreamCall> Start(Stub& stub, const std::string& method, const Message& request,
-                                           const CallOptions& options) {
-    auto call = std::make_shared<StreamCall>(request);
+                                           const CallOptions& options, std::shared_ptr<Callbacks> callbacks) {
+    auto call = std::make_shared<StreamCall>(request, std::move(callbacks));
     call->self_ = call;
     Prepare(options, call->context_);
     stub.PrepareBidiStreamingCall(&call->context_, method, grpc::StubOptions(), call.get());
@@ -128,10 +132,12 @@ class StreamCall final : public grpc::ClientBidiReactor<Message, Message> {
 
  private:
   void OnReadInitialMetadataDone(bool ok) override {
+    const InCallback inside(callbacks_);
     opened_by_head_ = ok && context_.GetServerInitialMetadata().contains(kStreamOpen);
     opened_->Complete(absl::OkStatus());
   }
   void OnReadDone(bool ok) override {
+    const InCallback inside(callbacks_);
     std::shared_ptr<Waiter> read;
     {
       MutexLock lock(&mutex_);
@@ -140,6 +146,7 @@ class StreamCall final : public grpc::ClientBidiReactor<Message, Message> {
     if (read) read->Complete(ok ? absl::OkStatus() : Cancelled("the stream is over"));
   }
   void OnDone(const grpc::Status& status) override {
+    const InCallback inside(callbacks_);
     const std::shared_ptr<StreamCall> keep = std::move(self_);
     status_ = status;
     opened_->Complete(absl::OkStatus());
@@ -147,6 +154,7 @@ class StreamCall final : public grpc::ClientBidiReactor<Message, Message> {
   }
 
   const std::unique_ptr<Message> request_;
+  const std::shared_ptr<Callbacks> callbacks_;
   grpc::ClientContext context_;
   grpc::Status status_;          // before done_ completes
   bool opened_by_head_ = false;  // before opened_ completes
@@ -193,7 +201,9 @@ class GrpcStream final : public Stream {
 class GrpcUpstream final : public Upstream {
  public:
   explicit GrpcUpstream(std::shared_ptr<grpc::Channel> channel) : stub_(std::move(channel)) {}
-  ~GrpcUpstream() override { callbacks_->WaitUntilNone(); }
+  ~GrpcUpstream() override {
+    while (callbacks_->load(std::memory_order_acquire) > 0) std::this_thread::yield();
+  }
 
   Task<absl::Status> Call(const std::string& method, const Message& request, Message* response,
                           CallOptions options) override {
@@ -209,7 +219,7 @@ class GrpcUpstream final : public Upstream {
   Task<absl::StatusOr<std::unique_ptr<Stream>>> OpenStream(const std::string& method, const Message& request,
                                                            const Message& response,
                                                            CallOptions options) override {
-    const std::shared_ptr<StreamCall> call = StreamCall::Start(stub_, method, request, options);
+    const std::shared_ptr<StreamCall> call = StreamCall::Start(stub_, method, request, options, callbacks_);
     auto stream = std::make_unique<GrpcStream>(call);
     co_await call->WaitOpened();
     if (!call->opened_by_head()) {
@@ -224,7 +234,7 @@ class GrpcUpstream final : public Upstream {
 
  private:
   Stub stub_;
-  const std::shared_ptr<Callbacks> callbacks_ = std::make_shared<Callbacks>();
+  const std::shared_ptr<Callbacks> callbacks_ = std::make_shared<Callbacks>(0);
 };
 
 }  // namespace
