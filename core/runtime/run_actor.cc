@@ -15,6 +15,15 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kStorageRetry{500};
 
+absl::Status Draining(RunId run) {
+  return Unavailable(Reason::kDraining, run.ToString(),
+                     "The server is shutting down; try again in a moment.");
+}
+
+bool MayLoadLater(const absl::Status& status) {
+  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) || absl::IsResourceExhausted(status);
+}
+
 // Nothing was written, and the same commit may succeed later: disk full, read-only, too many waiting.
 bool MayCommitLater(const absl::Status& status) {
   const Reason reason = ReasonOf(status);
@@ -86,10 +95,10 @@ Task<void> RunActor::Run() {
     absl::StatusOr<Message> message = co_await inbox_.Receive();
     status = message.status();  // not OK: stopped
     if (status.ok()) status = co_await Process(*std::move(message));
-    // Once retired, another actor may own the run: nothing of it is touched any more.
     if (status.ok() && HasNothingToDo() && retire_(*this)) {
-      co_await stage_scope_
-          .Join();  // the last stage's coroutines told of its end a moment before they are gone
+      // Another actor may own the run by now, so nothing of it is touched any more. The last stage's
+      // coroutine has said what it had to say, but may not have returned yet.
+      co_await stage_scope_.Join();
       co_return;
     }
   }
@@ -98,11 +107,7 @@ Task<void> RunActor::Run() {
   stage_scope_.Cancel();
   co_await stage_scope_.Join();
   inbox_.Close();
-  if (absl::IsCancelled(status)) {
-    status =
-        Unavailable(Reason::kDraining, id_.ToString(), "The server is shutting down; try again in a moment.");
-  }
-  FailWaiting(status);
+  FailWaiting(absl::IsCancelled(status) ? Draining(id_) : status);
   work_.admission.Leave(id_);
 }
 
@@ -111,7 +116,7 @@ Task<absl::Status> RunActor::LoadInTheEnd() {
   while (!machine_) {
     absl::Status status = co_await Load();
     if (status.ok()) break;
-    if (!absl::IsUnavailable(status) && !absl::IsDeadlineExceeded(status)) co_return status;
+    if (!MayLoadLater(status)) co_return status;
     FailWaiting(status);
     retired_while_loading_ = retire_(*this);
     if (retired_while_loading_) co_return status;
@@ -151,7 +156,8 @@ Task<absl::Status> RunActor::Process(Message first) {
     const bool goes_on = batch.wants_continue;
     absl::Status committed = co_await Commit(batch);
     if (!committed.ok()) {
-      for (auto& [reply, refusal] : batch.replies) reply->done.Complete(committed);
+      const absl::Status told = absl::IsCancelled(committed) ? Draining(id_) : committed;
+      for (auto& [reply, refusal] : batch.replies) reply->done.Complete(told);
       co_return committed;
     }
     if (!batch.records.empty()) {
@@ -182,6 +188,11 @@ void RunActor::Apply(Message message, Batch& batch) {
     ApplyInput(*input, std::move(message.reply), batch);
     return;
   }
+  if (std::holds_alternative<SlotGranted>(message.body)) return ApplyGrant(batch);
+  if (const auto* silent = std::get_if<StageSilent>(&message.body)) ApplySilence(silent->execution, batch);
+}
+
+void RunActor::ApplyGrant(Batch& batch) {
   const engine::Activity activity = machine_->activity();
   if (activity == engine::Activity::kParked || activity == engine::Activity::kEnded) {
     work_.admission.Leave(id_);  // it was cancelled or paused while the slot was on its way
@@ -195,6 +206,18 @@ void RunActor::Apply(Message message, Batch& batch) {
     resume.crashed = std::exchange(crashed_, false);
     ApplyInput(resume, nullptr, batch);
   }
+}
+
+// What the watchdog saw may be over: another stage is in hand by now, or its output waited for a disk that
+// was full.
+void RunActor::ApplySilence(engine::ExecutionId execution, Batch& batch) {
+  if (!execution_ || execution_->id != execution) return;
+  const auto idle =
+      std::chrono::duration_cast<milliseconds>(work_.time.Steady() - execution_->last_sign.load());
+  if (idle < machine_->stall_timeout()) return Watch();
+  engine::Stalled stalled;
+  stalled.idle = std::chrono::duration_cast<std::chrono::seconds>(idle);
+  ApplyInput(engine::Input(stalled), nullptr, batch);
 }
 
 void RunActor::ApplyInput(const engine::Input& input, std::shared_ptr<Reply> reply, Batch& batch) {
@@ -253,9 +276,7 @@ Task<absl::StatusOr<bool>> RunActor::LearnOutcome(EventSeq expected) {
   while (true) {
     const absl::StatusOr<storage::RunRow> stored = co_await work_.store.GetRun(id_);
     if (stored.ok()) co_return stored->head == expected;
-    if (!absl::IsUnavailable(stored.status()) && !absl::IsDeadlineExceeded(stored.status())) {
-      co_return stored.status();
-    }
+    if (!MayLoadLater(stored.status())) co_return stored.status();
     const absl::Status slept = co_await work_.time.Sleep(kStorageRetry);
     if (!slept.ok()) co_return slept;
   }
@@ -263,7 +284,8 @@ Task<absl::StatusOr<bool>> RunActor::LearnOutcome(EventSeq expected) {
 
 void RunActor::Perform(const engine::Effect& effect) {
   if (const auto* execute = std::get_if<engine::ExecuteStage>(&effect)) {
-    if (!suspending_) Execute(*execute);
+    // Not if a command that came with it has called it off.
+    if (!suspending_ && machine_->executing() == execute->execution) Execute(*execute);
   } else if (const auto* cancel = std::get_if<engine::CancelStage>(&effect)) {
     if (execution_ && execution_->id == cancel->execution) execution_->stage.Cancel();
   } else if (std::holds_alternative<engine::RequestSlot>(effect)) {
@@ -295,10 +317,13 @@ void RunActor::Execute(const engine::ExecuteStage& effect) {
   if (effect.timeout) request.timeout = *effect.timeout;
   execution_ = execution;
   execution->stage = stage_scope_.Spawn("stage", RunStage(execution));
-  const milliseconds stall_timeout = machine_->stall_timeout();
-  if (stall_timeout.count() > 0) {
-    execution->watch = stage_scope_.Spawn("stall watchdog", WatchForStall(execution, stall_timeout));
-  }
+  Watch();
+}
+
+void RunActor::Watch() {
+  const milliseconds limit = machine_->stall_timeout();
+  if (limit.count() <= 0) return;
+  execution_->watch = stage_scope_.Spawn("stall watchdog", WatchForStall(execution_, limit));
 }
 
 Task<void> RunActor::RunStage(std::shared_ptr<Execution> execution) {
@@ -316,10 +341,8 @@ Task<void> RunActor::WatchForStall(std::shared_ptr<Execution> execution, millise
     const auto idle =
         std::chrono::duration_cast<milliseconds>(work_.time.Steady() - execution->last_sign.load());
     if (idle >= limit) {
-      engine::Stalled stalled;
-      stalled.idle = std::chrono::duration_cast<std::chrono::seconds>(idle);
       Message message;
-      message.body = engine::Input(stalled);
+      message.body = StageSilent{execution->id};
       inbox_.SendBeyondCapacity(std::move(message));
       co_return;
     }

@@ -25,8 +25,16 @@ struct Reply {
 
 struct SlotGranted {};
 
+// The execution has shown no sign of life for the run's stall timeout.
+struct StageSilent {
+  engine::ExecutionId execution{};
+};
+
+// Changes nothing: lets the actor see that it is to end.
+struct Nudge {};
+
 struct Message {
-  std::variant<engine::Input, SlotGranted> body;
+  std::variant<engine::Input, SlotGranted, StageSilent, Nudge> body;
   std::shared_ptr<Reply> reply;  // null: nobody waits
 };
 
@@ -51,7 +59,11 @@ class RunActor {
                            : inbox_.TrySend(std::move(message));
   }
   bool inbox_empty() { return inbox_.empty(); }  // thread-safe
-  void Suspend() { suspending_ = true; }         // thread-safe: no further stage is begun
+  // Thread-safe: no further stage is begun, and the actor ends when none is in hand.
+  void Suspend() {
+    suspending_ = true;
+    inbox_.SendBeyondCapacity(Message{Nudge{}, nullptr});
+  }
   RunId id() const { return id_; }
 
  private:
@@ -63,6 +75,8 @@ class RunActor {
   Task<absl::Status> Load();
   Task<absl::Status> Process(Message first);
   void Apply(Message message, Batch& batch);
+  void ApplyGrant(Batch& batch);
+  void ApplySilence(engine::ExecutionId execution, Batch& batch);
   void ApplyInput(const engine::Input& input, std::shared_ptr<Reply> reply, Batch& batch);
   Task<absl::Status> Commit(Batch& batch);
   Task<absl::StatusOr<bool>> LearnOutcome(EventSeq expected);
@@ -70,6 +84,7 @@ class RunActor {
   void Execute(const engine::ExecuteStage& effect);
   Task<void> RunStage(std::shared_ptr<Execution> execution);
   Task<void> WatchForStall(std::shared_ptr<Execution> execution, std::chrono::milliseconds limit);
+  void Watch();
   storage::RunRow BuildRow() const;
   void GiveSlotBack();
   bool HasNothingToDo() const;

@@ -88,10 +88,21 @@ Task<absl::StatusOr<storage::RunRow>> Supervisor::Create(NewRun run) {
   storage::WriteBatch write;
   if (run.idempotency) write.writes.emplace_back(*std::move(run.idempotency));
   write.writes.emplace_back(std::move(create));
-  const absl::StatusOr<storage::CommitResult> committed = co_await work_.store.Commit(std::move(write));
-  if (!committed.ok()) co_return committed.status();
-
   const RunId id = row.id;
+  const absl::StatusOr<storage::CommitResult> committed = co_await work_.store.Commit(std::move(write));
+  if (ReasonOf(committed.status()) == Reason::kOutcomeUnknown) {
+    const absl::StatusOr<storage::RunRow> there = co_await work_.store.GetRun(id);
+    if (!there.ok()) {
+      // It may be there all the same, and then it must run: loading it will tell.
+      if (!absl::IsNotFound(there.status())) {
+        work_.admission.Enqueue(id, scheduler::Admission::Class::kNew, row.priority, row.queue_key);
+      }
+      co_return committed.status();
+    }
+  } else if (!committed.ok()) {
+    co_return committed.status();
+  }
+
   {
     MutexLock lock(&mutex_);
     fresh_.emplace(id, LoadedRun{std::move(machine), row, work_dir, std::move(run.graph)});
@@ -113,6 +124,10 @@ Task<absl::StatusOr<storage::RunRow>> Supervisor::Tell(RunId run, engine::Input 
   message.reply = std::make_shared<Reply>();
   const std::shared_ptr<Reply> reply = message.reply;
   if (!Deliver(run, std::move(message), false)) {
+    if (IsStopping()) {
+      co_return Unavailable(Reason::kDraining, run.ToString(),
+                            "The server is shutting down; try again in a moment.");
+    }
     co_return Error(absl::StatusCode::kResourceExhausted, Reason::kLimit, run.ToString(),
                     StrCat("Run ", run.ToString(), " has too many requests waiting; try again in a moment."));
   }
@@ -169,23 +184,26 @@ Task<void> Supervisor::OnTimersDue(std::vector<RunId> runs) {
 }
 
 bool Supervisor::Deliver(RunId run, Message message, bool beyond_capacity) {
-  std::shared_ptr<RunActor> started;
-  {
-    MutexLock lock(&mutex_);
-    if (stopping_) return false;
-    std::shared_ptr<RunActor>& actor = actors_[run];
-    if (actor == nullptr) {
-      actor = std::make_shared<RunActor>(work_, run, [this](RunActor& retiring) { return Retire(retiring); });
-      if (const auto fresh = fresh_.find(run); fresh != fresh_.end()) {
-        actor->Adopt(std::move(fresh->second));
-        fresh_.erase(fresh);
-      }
-      started = actor;
+  MutexLock lock(&mutex_);
+  if (stopping_) return false;
+  std::shared_ptr<RunActor>& actor = actors_[run];
+  const bool starts = actor == nullptr;
+  if (starts) {
+    actor = std::make_shared<RunActor>(work_, run, [this](RunActor& retiring) { return Retire(retiring); });
+    if (const auto fresh = fresh_.find(run); fresh != fresh_.end()) {
+      actor->Adopt(std::move(fresh->second));
+      fresh_.erase(fresh);
     }
-    if (!actor->Tell(std::move(message), beyond_capacity)) return false;
   }
-  if (started) scope_.Spawn("run", Drive(started));
-  return true;
+  const bool told = actor->Tell(std::move(message), beyond_capacity);
+  // Under the lock, so that Stop, which takes it first, waits for this one too.
+  if (starts) scope_.Spawn("run", Drive(actor));
+  return told;
+}
+
+bool Supervisor::IsStopping() const {
+  MutexLock lock(&mutex_);
+  return stopping_;
 }
 
 // Under the lock that Deliver holds while it finds and fills an inbox: an empty one stays empty once it is

@@ -56,6 +56,7 @@ class Supervisor {
 
  private:
   bool Deliver(RunId run, Message message, bool beyond_capacity);
+  bool IsStopping() const;
   bool Retire(RunActor& actor);
   Task<void> Drive(std::shared_ptr<RunActor> actor);
   Task<void> TellTimer(RunId run);
