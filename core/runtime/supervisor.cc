@@ -15,7 +15,8 @@ namespace {
 
 constexpr std::int64_t kRecoverPage = 1000;
 
-Task<absl::Status> JoinScope(TaskScope* scope) {
+// Waits for the scope's children; cancelled, it cancels them and says how many those were.
+Task<absl::Status> JoinScope(TaskScope* scope, std::shared_ptr<std::size_t> cut) {
   const auto ended = std::make_shared<Waiter>();
   const Executor executor = co_await CurrentExecutor();
   TaskScope joiner(executor);
@@ -25,7 +26,10 @@ Task<absl::Status> JoinScope(TaskScope* scope) {
   };
   joiner.Spawn("join", join(scope, ended));
   absl::Status status = co_await ended->Wait();
-  if (!status.ok()) scope->Cancel();
+  if (!status.ok()) {
+    *cut = scope->size();
+    scope->Cancel();
+  }
   co_await joiner.Join();
   co_return status;
 }
@@ -179,7 +183,7 @@ Task<void> Supervisor::TellTimer(RunId run) {
 Task<void> Supervisor::OnTimersDue(std::vector<RunId> runs) {
   TaskScope scope(work_.executor);
   for (const RunId& run : runs) scope.Spawn("timer", TellTimer(run));
-  const absl::Status joined = co_await JoinScope(&scope);
+  const absl::Status joined = co_await JoinScope(&scope, std::make_shared<std::size_t>());
   (void)joined;  // cancelled: the timers stay due
 }
 
@@ -229,8 +233,9 @@ Task<void> Supervisor::Stop(std::chrono::milliseconds grace) {
     stopping_ = true;
     for (const auto& [id, actor] : actors_) actor->Suspend();
   }
-  const absl::Status ended = co_await WithDeadline(Deadline::In(grace), JoinScope(&scope_));
-  if (!ended.ok()) log::Warn("stopping stages that are still at work", {{"runs", scope_.size()}});
+  const auto cut = std::make_shared<std::size_t>(scope_.size());
+  const absl::Status ended = co_await WithDeadline(Deadline::In(grace), JoinScope(&scope_, cut));
+  if (!ended.ok() && *cut > 0) log::Warn("stages were still at work and were stopped", {{"runs", *cut}});
   scope_.Cancel();
   co_await scope_.Join();
 }
