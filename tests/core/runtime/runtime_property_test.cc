@@ -53,17 +53,20 @@ void ExpectSound(RunWorld& world, RunId run) {
   const std::vector<v1::Event> events = world.Events(run);
   ASSERT_EQ(events.size(), ToUint(row.head));
   int ends = 0;
-  int stage_depth = 0;
+  bool in_stage = false;  // from its first attempt to its one end
   for (const v1::Event& event : events) {
-    if (event.has_stage_started()) ++stage_depth;
-    if (event.has_stage_completed() || event.has_stage_failed()) --stage_depth;
+    if (event.has_stage_started()) in_stage = true;
+    if (event.has_stage_completed() || (event.has_stage_failed() && !event.stage_failed().will_retry())) {
+      EXPECT_TRUE(in_stage) << event.ShortDebugString();
+      in_stage = false;
+    }
     ends += event.has_workflow_run_completed() || event.has_workflow_run_failed() ||
                     event.has_workflow_run_cancelled()
                 ? 1
                 : 0;
-    EXPECT_GE(stage_depth, 0);
   }
   EXPECT_EQ(ends, 1);
+  EXPECT_FALSE(in_stage);
   EXPECT_EQ(row.queue_state, storage::QueueState::kNone);
   EXPECT_FALSE(row.wake_at);
 }
