@@ -4,7 +4,6 @@
 //   bare_beast PORT FILE [threads = 2]
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -13,6 +12,7 @@
 #include <boost/beast/http.hpp>
 #include <cstdio>
 #include <cstdlib>
+#include <exception>
 #include <fstream>
 #include <iterator>
 #include <string>
@@ -24,6 +24,8 @@ namespace {
 namespace asio = boost::asio;
 namespace http = boost::beast::http;
 using asio::ip::tcp;
+
+constexpr auto kIgnore = [](const std::exception_ptr&) {};  // the process ends by being killed
 
 asio::awaitable<void> Serve(tcp::socket socket, const std::string& body) {
   boost::beast::flat_buffer buffer;
@@ -50,7 +52,7 @@ asio::awaitable<void> Accept(tcp::acceptor acceptor, const std::string& body) {
   const asio::any_io_executor executor = acceptor.get_executor();
   while (true) {
     tcp::socket socket = co_await acceptor.async_accept(asio::use_awaitable);
-    asio::co_spawn(executor, Serve(std::move(socket), body), asio::detached);
+    asio::co_spawn(executor, Serve(std::move(socket), body), kIgnore);
   }
 }
 
@@ -63,7 +65,7 @@ void Run(unsigned short port, const std::string& body) {
   acceptor.set_option(asio::detail::socket_option::boolean<SOL_SOCKET, SO_REUSEPORT>(true));
   acceptor.bind(tcp::endpoint(asio::ip::address_v4::loopback(), port));
   acceptor.listen();
-  asio::co_spawn(context, Accept(std::move(acceptor), body), asio::detached);
+  asio::co_spawn(context, Accept(std::move(acceptor), body), kIgnore);
   context.run();
 }
 
