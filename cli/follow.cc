@@ -141,7 +141,7 @@ class Follower {
     const auto unseen = std::find_if(open_questions_.begin(), open_questions_.end(),
                                      [this](const std::string& id) { return !put_.contains(id); });
     if (unseen == open_questions_.end()) return;
-    const std::string id = *unseen;
+    const std::string& id = *unseen;
     const absl::StatusOr<std::vector<Question>> questions = api_.Questions(run_);
     if (!questions.ok())
       return;  // asked again in the next round; a server that stays away ends the following

@@ -32,7 +32,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     return 0;
   }
   const FixedContext context;
-  const fabro::workflow::Condition copy = *condition;
-  if (condition->Evaluate(context) != copy.Evaluate(context)) std::abort();
+  const auto evaluate_copy = [&context](fabro::workflow::Condition copy) { return copy.Evaluate(context); };
+  if (condition->Evaluate(context) != evaluate_copy(*condition)) std::abort();
   return 0;
 }
