@@ -1,5 +1,6 @@
 #include "gateway/http/request_parser.h"
 
+#include <algorithm>
 #include <boost/asio/buffer.hpp>
 #include <boost/beast/http/basic_parser.hpp>
 #include <boost/beast/http/error.hpp>
@@ -7,6 +8,7 @@
 #include <utility>
 
 #include "core/base/strings.h"
+#include "gateway/http/chunks.h"
 
 namespace fabro::http {
 namespace beast = boost::beast;
@@ -14,17 +16,11 @@ using beast::error_code;
 
 namespace {
 
-// A chunk's size line or the trailer is parsed whole, so it has to be kept whole; that much of it.
-constexpr std::size_t kMaxUnparsedBytes = 16 * 1024;
-
 std::string ToString(beast::string_view text) { return {text.data(), text.size()}; }
 
 Fault FaultOf(const error_code& error) {
   if (error == beast::http::error::body_limit) return {413, "The body is too large."};
   if (error == beast::http::error::header_limit) return {431, "The request's headers are too large."};
-  if (error == beast::http::error::bad_chunk || error == beast::http::error::bad_chunk_extension) {
-    return {400, "The chunked body is malformed."};
-  }
   return {400, "The request is malformed."};
 }
 
@@ -46,11 +42,46 @@ class RequestParser::Impl final : public beast::http::basic_parser<true> {
   explicit Impl(const HttpLimits& l) : limits(l) {
     header_limit(static_cast<std::uint32_t>(l.max_header_bytes));
     body_limit(static_cast<std::uint64_t>(l.max_body_bytes));
-    eager(true);
+    eager(false);  // the head alone; we read the body
   }
+
+  // The whole head, as CheckHead let it pass.
+  std::optional<Fault> ReadHead(std::string_view head) {
+    error_code error;
+    put(boost::asio::const_buffer(head.data(), head.size()), error);
+    if (error) return FaultOf(error);
+    if (!head_read) return Fault{400, "The request is malformed."};
+    if (bad_expectation) return Fault{417, "The only expectation understood here is 100-continue."};
+    if (chunked()) {
+      chunks.emplace(limits.max_body_bytes);
+    } else if (const auto length = content_length()) {
+      left = static_cast<std::size_t>(*length);
+      // Not more than a part in advance: a client that only claims a large body must not cost one.
+      request.body.reserve(std::min<std::size_t>(left, 64 * 1024));
+    }
+    return std::nullopt;
+  }
+
+  Progress ReadBody(std::string_view input) {
+    Progress progress;
+    if (chunks) {
+      const ChunkReader::Progress read = chunks->Feed(input, request.body);
+      progress.consumed = read.consumed;
+      progress.fault = read.fault;
+    } else {
+      progress.consumed = std::min(left, input.size());
+      request.body += input.substr(0, progress.consumed);
+      left -= progress.consumed;
+    }
+    return progress;
+  }
+
+  bool whole() const { return head_read && (chunks ? chunks->done() : left == 0); }
 
   const HttpLimits limits;
   HeadScanner scanner;
+  std::optional<ChunkReader> chunks;  // set: the body is chunked
+  std::size_t left = 0;               // otherwise: of the body by Content-Length
   Request request;
   bool head_read = false;
   bool wants_continue = false;
@@ -69,7 +100,6 @@ class RequestParser::Impl final : public beast::http::basic_parser<true> {
   void on_field_impl(beast::http::field field, beast::string_view name, beast::string_view value,
                      error_code& error) override {
     error = {};
-    if (head_read) return;  // a trailer: nothing of ours reads them
     if (field == beast::http::field::host) request.authority = ToString(value);
     if (field == beast::http::field::expect) {
       wants_continue = beast::iequals(value, "100-continue");
@@ -84,19 +114,18 @@ class RequestParser::Impl final : public beast::http::basic_parser<true> {
     Normalise(request);
   }
 
-  void on_body_init_impl(const boost::optional<std::uint64_t>& length, error_code& error) override {
-    error = {};
-    // Not more than a part in advance: a client that only claims a large body must not cost one.
-    if (length) request.body.reserve(static_cast<std::size_t>(std::min<std::uint64_t>(*length, 64 * 1024)));
+  // The body never reaches this parser.
+  void on_body_init_impl(const boost::optional<std::uint64_t>&, error_code& error) override { error = {}; }
+  std::size_t on_body_impl(beast::string_view, error_code& error) override { return Unexpected(error); }
+  void on_chunk_header_impl(std::uint64_t, beast::string_view, error_code& error) override {
+    Unexpected(error);
   }
-  std::size_t on_body_impl(beast::string_view body, error_code& error) override {
-    error = {};
-    request.body.append(body.data(), body.size());
-    return body.size();
+  std::size_t on_chunk_body_impl(std::uint64_t, beast::string_view, error_code& error) override {
+    return Unexpected(error);
   }
-  void on_chunk_header_impl(std::uint64_t, beast::string_view, error_code& error) override { error = {}; }
-  std::size_t on_chunk_body_impl(std::uint64_t, beast::string_view body, error_code& error) override {
-    return on_body_impl(body, error);
+  static std::size_t Unexpected(error_code& error) {
+    error = beast::http::error::bad_value;
+    return 0;
   }
   void on_finish_impl(error_code& error) override { error = {}; }
 };
@@ -110,33 +139,20 @@ RequestParser::Progress RequestParser::Feed(std::string_view input) {
     const HeadScanner::Result scan = impl_->scanner.Scan(input, impl_->limits);
     progress.fault = scan.fault;
     if (scan.fault || scan.size == 0) return progress;
-    progress.fault = CheckHead(input.substr(0, scan.size), impl_->limits);
+    const std::string_view head = input.substr(0, scan.size);
+    progress.fault = CheckHead(head, impl_->limits);
+    if (!progress.fault) progress.fault = impl_->ReadHead(head);
     if (progress.fault) return progress;
+    progress.consumed = scan.size;
   }
-  while (!impl_->is_done() && progress.consumed < input.size()) {
-    const std::string_view rest = input.substr(progress.consumed);
-    error_code error;
-    const std::size_t used = impl_->put(boost::asio::const_buffer(rest.data(), rest.size()), error);
-    progress.consumed += used;
-    if (error == beast::http::error::need_more) {
-      if (input.size() - progress.consumed > kMaxUnparsedBytes) {
-        progress.fault = Fault{400, "The chunked body is malformed."};
-      }
-      break;
-    }
-    if (error) {
-      progress.fault = FaultOf(error);
-      return progress;
-    }
-    if (used == 0) break;
-  }
-  if (impl_->bad_expectation)
-    progress.fault = Fault{417, "The only expectation understood here is 100-continue."};
+  const Progress body = impl_->ReadBody(input.substr(progress.consumed));
+  progress.consumed += body.consumed;
+  progress.fault = body.fault;
   return progress;
 }
 
 bool RequestParser::head_done() const { return impl_->head_read; }
-bool RequestParser::done() const { return impl_->is_done(); }
+bool RequestParser::done() const { return impl_->whole(); }
 bool RequestParser::keep_alive() const { return impl_->keep_alive(); }
 bool RequestParser::expects_continue() const {
   return impl_->wants_continue && impl_->request.minor_version == 1;
