@@ -22,6 +22,25 @@ std::string FirstLine(const std::vector<std::string>& lines) {
   return lines.empty() ? std::string() : lines[0];
 }
 
+// A question and its answer have lines of their own.
+bool IsTold(std::string_view handler) { return IsSilent(handler) || handler == "human"; }
+
+// The reason's lines without empty ones and without headings of empty sections ("## stderr" and nothing
+// below).
+std::vector<std::string> Dense(std::vector<std::string> lines) {
+  std::vector<std::string> dense;
+  const auto drop_heading = [&dense] {
+    if (dense.size() > 1 && dense.back().starts_with("## ")) dense.pop_back();
+  };
+  for (std::string& line : lines) {
+    if (Trim(line).empty()) continue;
+    if (line.starts_with("## ")) drop_heading();
+    dense.push_back(std::move(line));
+  }
+  drop_heading();
+  return dense;
+}
+
 // The reason's further lines, the last of them where there are too many: errors stand at the end of an
 // output.
 void AppendDetails(const std::vector<std::string>& details, std::vector<Line>& lines) {
@@ -78,7 +97,7 @@ void Progress::StartStage(const RunEvent& event, std::vector<Line>& lines) {
                 .attempt = event.attempt,
                 .max_attempts = event.max_attempts,
                 .started = event.ts};
-  if (in_place_ || IsSilent(stage.handler)) return;
+  if (in_place_ || IsTold(stage.handler)) return;
   lines.push_back(
       {{Mark("▶ ", "> ")}, {stage.name}, {ShowAttempt(stage.attempt, stage.max_attempts), Tone::kDim}});
 }
@@ -113,18 +132,19 @@ void Progress::EndStage(const RunEvent& event, std::vector<Line>& lines) {
     lines.push_back({{StrCat("    ", stage.open_line), Tone::kDim}});
 
   const bool failed = event.type == "StageFailed";
-  if (!failed && IsSilent(stage.handler)) return;
+  if (!failed && IsTold(stage.handler)) return;
   auto took = event.duration;
   if (took.count() == 0 && it != stages_.end()) took = event.ts - stage.started;
   const std::string note = StrCat("  ", ShowDuration(took), ShowAttempt(event.attempt, event.max_attempts));
   if (failed) {
-    const std::vector<std::string> reason = CleanLines(event.text);
+    const std::vector<std::string> reason = Dense(CleanLines(event.text));
     lines.push_back({{event.will_retry ? Mark("↻ ", "! ") : Mark("✗ ", "x "),
                       event.will_retry ? Tone::kWarn : Tone::kBad},
                      {stage.name},
                      {note, Tone::kDim},
                      {StrCat("  ", FirstLine(reason)), event.will_retry ? Tone::kWarn : Tone::kBad}});
-    AppendDetails(reason, lines);
+    // What the stage has written stands above already, unless it was in motion.
+    if (in_place_ || stage.tail.empty()) AppendDetails(reason, lines);
   } else if (event.status == "success") {
     lines.push_back({{Mark("✓ ", "+ "), Tone::kGood}, {stage.name}, {note, Tone::kDim}});
   } else {

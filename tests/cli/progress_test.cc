@@ -20,7 +20,7 @@ std::vector<RunEvent> Story() {
       R"("event":"StageFailed","node_id":"test","name":"Run tests","duration_ms":1200,"will_retry":true,"attempt":1,"max_attempts":3,"failure":{"message":"timed out"})",
       R"("event":"StageRetrying","node_id":"test","name":"Run tests","attempt":2,"max_attempts":3,"delay_ms":5000)",
       R"("event":"StageStarted","node_id":"test","name":"Run tests","handler_type":"command","attempt":2,"max_attempts":3)",
-      R"("event":"StageFailed","node_id":"test","name":"Run tests","duration_ms":300,"will_retry":false,"attempt":2,"max_attempts":3,"failure":{"message":"exit code 1\nassert failed\n"})",
+      R"("event":"StageFailed","node_id":"test","name":"Run tests","duration_ms":300,"will_retry":false,"attempt":2,"max_attempts":3,"failure":{"message":"exit code 1\n\n## stdout\nassert failed\n\n## stderr\n"})",
       R"("event":"EdgeSelected","from_node":"test","to_node":"fix","reason":"condition","condition":"outcome=fail")",
       R"("event":"StageStarted","node_id":"fix","name":"fix","handler_type":"command","attempt":1,"max_attempts":1)",
       R"("event":"StageCompleted","node_id":"fix","name":"fix","status":"success","duration_ms":40,"attempt":1,"max_attempts":1)",
@@ -62,6 +62,7 @@ TEST(Progress, TellsAStoryOnAPipe) {
             "    trying again in 5.0s\n"
             "> Run tests (attempt 2 of 3)\n"
             "x Run tests  0.3s (attempt 2 of 3)  exit code 1\n"
+            "    ## stdout\n"
             "    assert failed\n"
             "  -> fix  (outcome=fail)\n"
             "> fix\n"
@@ -79,6 +80,7 @@ TEST(Progress, TellsLessOnATerminalWhereTheRestIsInMotion) {
             "↻ Run tests  1.2s (attempt 1 of 3)  timed out\n"
             "    trying again in 5.0s\n"
             "✗ Run tests  0.3s (attempt 2 of 3)  exit code 1\n"
+            "    ## stdout\n"
             "    assert failed\n"
             "  ↳ fix  (outcome=fail)\n"
             "✓ fix  0.0s\n"
@@ -116,12 +118,30 @@ TEST(Progress, CountsDownToTheNextAttempt) {
 
 TEST(Progress, CutsALongReasonToItsEnd) {
   Progress progress({}, /*in_place=*/false);
-  std::string reason = "exit code 2";
+  std::string reason = "exit code 2\n";
   for (int i = 1; i <= 40; ++i) reason += "\nline " + std::to_string(i);
   const auto lines = progress.Apply({.id = 1, .type = "StageFailed", .node = "t", .text = reason}, kStart);
   ASSERT_EQ(lines.size(), 2 + Progress::kFailureLines);
   EXPECT_EQ(PlainText(lines[1]), "    (25 lines before)");
   EXPECT_EQ(PlainText(lines.back()), "    line 40");
+}
+
+TEST(Progress, DoesNotRepeatOutputThatStandsAbove) {
+  Progress progress({}, /*in_place=*/false);
+  progress.Apply({.id = 1, .ts = kStart, .type = "StageStarted", .node = "t", .name = "Test"}, kStart);
+  progress.Apply({.id = 2, .ts = kStart, .type = "StageOutput", .node = "t", .text = "assert failed\n"},
+                 kStart);
+  const auto lines = progress.Apply(
+      {.id = 3, .ts = kStart, .type = "StageFailed", .node = "t", .text = "exit 1\nassert failed"}, kStart);
+  ASSERT_EQ(lines.size(), 1u);
+  EXPECT_EQ(PlainText(lines[0]), "x Test  0.0s  exit 1");
+}
+
+TEST(Progress, LeavesAQuestionToItsOwnLines) {
+  Progress progress({}, /*in_place=*/false);
+  EXPECT_TRUE(progress.Apply({.id = 1, .type = "StageStarted", .node = "g", .handler = "human"}, {}).empty());
+  EXPECT_TRUE(
+      progress.Apply({.id = 2, .type = "StageCompleted", .node = "g", .status = "success"}, {}).empty());
 }
 
 TEST(Event, IsReadWithoutTrustInItsKinds) {
