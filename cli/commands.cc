@@ -51,7 +51,13 @@ int RunWorkflow(Api& api, const RunOptions& options, bool json, SignalPipe& sign
                                                  .vars = options.vars,
                                                  .labels = options.labels,
                                                  .idempotency_key = NewKey()});
-  if (!run.ok()) return Fail(run.status(), api.server());
+  if (!run.ok()) {
+    const int code = Fail(run.status(), api.server());
+    if (run.status().code() == absl::StatusCode::kInvalidArgument) {
+      PrintNote(StrCat("  hint: fabro validate ", options.file, " says where"));
+    }
+    return code;
+  }
   if (options.detach) {
     if (json) {
       PrintJsonLine(run->json);

@@ -140,7 +140,7 @@ TEST(FabroRun, SaysWhatTheServerRefuses) {
   const WorkflowFile file;
   const Ran ran = Fabro({"run", file.path(), "--server", server.url()});
   EXPECT_EQ(ran.code, 1);
-  EXPECT_EQ(ran.err, "error: no start node\n");
+  EXPECT_EQ(ran.err, StrCat("error: no start node\n  hint: fabro validate ", file.path(), " says where\n"));
   EXPECT_EQ(Fabro({"run", "/nowhere.fabro", "--server", server.url()}).code, 1);
 }
 
