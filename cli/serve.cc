@@ -26,7 +26,7 @@ int Fail(const absl::Status& status, int exit_code) {
 }  // namespace
 
 int Serve(const ServeOptions& options) {
-  app::PrepareSignals();
+  app::PrepareProcess();
   config::Sources sources;
   sources.config_path = options.config_path;
   sources.overrides = options.overrides;

@@ -15,7 +15,7 @@ pkg_check_modules(SPDLOG REQUIRED IMPORTED_TARGET spdlog)
 
 set(FABRO_THIRD_PARTY_status absl::status absl::statusor absl::strings)
 set(FABRO_THIRD_PARTY_protobuf protobuf::libprotobuf)
-set(FABRO_THIRD_PARTY_grpc PkgConfig::GRPCPP)
+set(FABRO_THIRD_PARTY_grpc PkgConfig::GRPCPP absl::synchronization)
 set(FABRO_THIRD_PARTY_grpc_reflection grpc++_reflection)
 set(FABRO_THIRD_PARTY_asio Threads::Threads)
 set(FABRO_THIRD_PARTY_openssl OpenSSL::SSL OpenSSL::Crypto)

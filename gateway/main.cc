@@ -61,6 +61,6 @@ int Run(const std::vector<std::string>& args) {
 }  // namespace fabro
 
 int main(int argc, char** argv) {
-  fabro::app::PrepareSignals();
+  fabro::app::PrepareProcess();
   return fabro::Run(std::vector<std::string>(argv + 1, argv + argc));
 }

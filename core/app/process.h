@@ -12,8 +12,9 @@ namespace fabro::app {
 enum ExitCode : int { kExitOk = 0, kExitFailed = 1, kExitUsage = 2 };
 
 // Blocks SIGTERM, SIGINT and SIGHUP for the calling thread and all it starts later, ignores SIGPIPE. Call it
-// first in main, so that only WaitForStop takes them.
-void PrepareSignals();
+// first in main, so that only WaitForStop takes them. Also switches off what debugging aids of libraries
+// cost.
+void PrepareProcess();
 
 // Waits for SIGTERM or SIGINT, then runs `stop` while it goes on listening: another such signal ends the
 // process at once, with code 1; nothing is lost by that, since whatever a client was told is durable.
