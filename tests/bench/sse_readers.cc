@@ -1,9 +1,9 @@
-// Many readers of one run's stream on one thread. Notes for each frame how long after the event's own time
-// stamp it was there.
+// Many readers of one run's stream on one thread: how long after an event's own time stamp each of them has it.
 //
-//   sse_readers PORT RUN_ID READERS [SECONDS]   prints "connected" once all are, counts from then on, ends
-//   after SECONDS or with
-//                                              the stream, and prints one line of JSON
+//   sse_readers PORT RUN_ID READERS [SECONDS]
+//
+// Prints "connected" once all are, counts what is written from then on, ends after SECONDS or with the stream,
+// and prints one line of JSON.
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -27,7 +27,6 @@ namespace {
 struct Reader {
   int fd = -1;
   bool answered = false;
-  long frames = 0;
   long last_id = 0;
   std::string rest;
 };
@@ -123,10 +122,9 @@ int main(int argc, char** argv) {
         const long id = std::strtol(frame.data() + 4, nullptr, 10);
         if (id != reader.last_id + 1) ++gaps;
         reader.last_id = id;
-        if (counting) {
-          ++reader.frames;
-          delays.push_back(static_cast<int>(now - TimeStampMs(frame)));
-        }
+        // What is older was not late but asked for late: the reader catches up.
+        const long long written = TimeStampMs(frame);
+        if (counting && written >= begun) delays.push_back(static_cast<int>(now - written));
         from = end + 2;
       }
       reader.rest.erase(0, from);
