@@ -1,9 +1,10 @@
-// Many readers of one run's stream on one thread: how long after an event's own time stamp each of them has it.
+// Many readers of one run's stream on one thread: how long after an event's own time stamp each of them has
+// it.
 //
 //   sse_readers PORT RUN_ID READERS [SECONDS]
 //
-// Prints "connected" once all are, counts what is written from then on, ends after SECONDS or with the stream,
-// and prints one line of JSON.
+// Prints "connected" once all are, counts what is written from then on, ends after SECONDS or with the
+// stream, and prints one line of JSON.
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
