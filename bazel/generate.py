@@ -64,7 +64,7 @@ def packages(graph_text):
         deps = deps.split(",") + (["@gtest"] if kind == "test" else [])
         files = [source(f, folder) for f in srcs.split(",") if f]
         headers = [source(f, folder) for f in hdrs.split(",") if f]
-        if kind == "test":
+        if folder.startswith("tests/") and kind != "library":
             depth = "../" * (folder.count("/") + 1)
             ours = [f"{folder}/{f}" for f in srcs.split(",")]
             headers = [source(depth + h, folder) for h in test_headers(ours, libraries)]
