@@ -193,7 +193,7 @@ std::vector<Key> MakeKeys() {
       Unbuilt(kLocalOnly, OneOf("sandbox.docker.network", "\"none\" or \"allow\"", {"none", "allow"},
                                 AT(sandbox.docker_network))),
 
-      Live(Secret(Plain("vars", "a table of texts", AT(vars)))),
+      Live(Unbuilt(kUnused, Secret(Plain("vars", "a table of texts", AT(vars))))),
       Live(Unbuilt(kUnused, Plain("setup.commands", "a list of texts", AT(setup_commands)))),
       Live(Unbuilt(kUnused, Number("setup.timeout_ms", "a whole number of milliseconds", 0, 86'400'000,
                                    AT(setup_timeout_ms)))),
@@ -204,6 +204,7 @@ std::vector<Key> MakeKeys() {
       [] {
         Key key = Plain("workflows.dirs", "a list of paths", AT(workflow_dirs));
         key.is_path = true;
+        key.unbuilt = "this version has no registered workflows";
         return key;
       }(),
 
@@ -212,7 +213,7 @@ std::vector<Key> MakeKeys() {
       Live(Word("log.format", "\"auto\", \"text\" or \"json\"", AT(log.format), ParseLogFormat,
                 [](LogFormat format) { return ToString(format); })),
       Unbuilt("this version writes no retrospectives", Plain("features.retros", "true or false", AT(retros))),
-      Plain("metrics.open", "true or false", AT(metrics_open)),
+      Unbuilt(kUnused, Plain("metrics.open", "true or false", AT(metrics_open))),
 
       Number("limits.max_body_bytes", "a whole number from 1024 to 1073741824", 1024, 1 << 30,
              AT(limits.max_body_bytes)),
@@ -222,10 +223,10 @@ std::vector<Key> MakeKeys() {
              AT(limits.max_connections)),
       Number("limits.max_connections_per_address", "a whole number, 0 for no limit", 0, kHuge,
              AT(limits.max_connections_per_address)),
-      Number("limits.requests_per_second", "a whole number, 0 for no limit", 0, kHuge,
-             AT(limits.requests_per_second)),
-      Number("limits.burst", "a whole number, 0 for as many as requests_per_second", 0, kHuge,
-             AT(limits.burst)),
+      Unbuilt(kUnused, Number("limits.requests_per_second", "a whole number, 0 for no limit", 0, kHuge,
+                              AT(limits.requests_per_second))),
+      Unbuilt(kUnused, Number("limits.burst", "a whole number, 0 for as many as requests_per_second", 0,
+                              kHuge, AT(limits.burst))),
       Number("limits.max_queued_runs", "a whole number from 1 to 1000000000", 1, kHuge,
              AT(limits.max_queued_runs)),
   };
