@@ -40,7 +40,7 @@ void LogAccess(const http::AccessRecord& record) {
 }
 
 // One thread moves bytes for some 80,000 requests a second, and a loop with one thread needs no hand-over
-// between threads; calls continue on gRPC's threads.
+// between threads; calls continue on the thread that polls gRPC.
 int IoThreads() { return std::max(1, static_cast<int>(std::thread::hardware_concurrency()) / 4); }
 
 http::ListenerOptions ListenerOptionsOf(const GatewayOptions& options) {

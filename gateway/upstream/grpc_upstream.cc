@@ -5,17 +5,17 @@
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/impl/codegen/proto_utils.h>
 #include <grpcpp/security/credentials.h>
+#include <grpcpp/support/async_stream.h>
+#include <grpcpp/support/async_unary_call.h>
 #include <grpcpp/support/channel_arguments.h>
-#include <grpcpp/support/client_callback.h>
 
-#include <atomic>
 #include <chrono>
-#include <thread>
+#include <optional>
 #include <utility>
 
+#include "core/async/blocking_pool.h"
 #include "core/async/waiter.h"
 #include "core/base/error.h"
-#include "core/base/mutex.h"
 #include "gateway/upstream/status.h"
 
 namespace fabro::upstream {
@@ -40,138 +40,74 @@ void Prepare(const CallOptions& options, grpc::ClientContext& context) {
   }
 }
 
-// How many of gRPC's threads are in one of our callbacks just now. Who wakes a coroutine may hold its
-// executor a moment longer than the coroutine, and all that waited for it, live.
-using Callbacks = std::atomic<int>;
-
-class InCallback {
+// One operation of a call, awaited by the coroutine whose frame it lives in.
+class Operation {
  public:
-  explicit InCallback(std::shared_ptr<Callbacks> count) : count_(std::move(count)) {
-    count_->fetch_add(1, std::memory_order_relaxed);
-  }
-  ~InCallback() { count_->fetch_sub(1, std::memory_order_release); }
-  InCallback(const InCallback&) = delete;
-  InCallback& operator=(const InCallback&) = delete;
+  void* tag() { return this; }
 
- private:
-  const std::shared_ptr<Callbacks> count_;
-};
-
-// Lives in the frame of the coroutine that awaits it, which does not end before OnDone.
-class UnaryCall final : public grpc::ClientUnaryReactor {
- public:
-  explicit UnaryCall(std::shared_ptr<Callbacks> callbacks) : callbacks_(std::move(callbacks)) {}
-
-  void OnDone(const grpc::Status& status) override {
-    const InCallback inside(callbacks_);
-    const std::shared_ptr<Waiter> done = done_;  // once completed, this call may be gone
-    status_ = status;
+  // Called once, on the queue's thread. The coroutine may go on inside, and this object be gone after.
+  void Complete(bool ok) {
+    ok_ = ok;
+    const std::shared_ptr<Waiter> done = done_;
     done->CompleteHere(absl::OkStatus());
   }
 
-  grpc::ClientContext context_;
-  grpc::Status status_;
-  const std::shared_ptr<Callbacks> callbacks_;
+  // Whether it went well. A coroutine that is cancelled cancels the call, which completes the operation.
+  Task<bool> Wait(grpc::ClientContext& context) {
+    auto cancel = [&context] { context.TryCancel(); };
+    (void)co_await done_->WaitOrAbort(cancel);
+    co_return ok_;
+  }
+
+ private:
+  bool ok_ = false;
   const std::shared_ptr<Waiter> done_ = std::make_shared<Waiter>();
 };
 
-// Shared by the coroutine that reads and by gRPC, which holds the reactor until OnDone.
-class StreamCall final : public grpc::ClientBidiReactor<Message, Message> {
+// gRPC's completions, and the thread that polls for them and continues who waits. With gRPC's callbacks each
+// would be handed to one more thread first.
+class CallQueue {
  public:
-  StreamCall(const Message& request, std::shared_ptr<Callbacks> callbacks)
-      : request_(request.New()), callbacks_(std::move(callbacks)) {
-    request_->CopyFrom(request);
+  CallQueue() : thread_("grpc calls", 1, 1) {
+    FABRO_CHECK(thread_.TryRun([this] {
+      void* tag = nullptr;
+      bool ok = false;
+      while (queue_.Next(&tag, &ok)) static_cast<Operation*>(tag)->Complete(ok);
+    }));
   }
+  ~CallQueue() { queue_.Shutdown(); }  // the thread ends with the queue, and is joined
+  CallQueue(const CallQueue&) = delete;
+  CallQueue& operator=(const CallQueue&) = delete;
 
-  static std::shared_ptr<StreamCall> Start(Stub& stub, const std::string& method, const Message& request,
-                                           const CallOptions& options, std::shared_ptr<Callbacks> callbacks) {
-    auto call = std::make_shared<StreamCall>(request, std::move(callbacks));
-    call->self_ = call;
-    Prepare(options, call->context_);
-    stub.PrepareBidiStreamingCall(&call->context_, method, grpc::StubOptions(), call.get());
-    call->AddHold();  // a read may be asked for at any time until Release
-    call->StartCall();
-    call->StartWriteLast(call->request_.get(), grpc::WriteOptions());
-    return call;
-  }
-
-  void Cancel() { context_.TryCancel(); }
-
-  // No further read will be asked for.
-  void Release() {
-    if (!std::exchange(released_, true)) RemoveHold();
-  }
-
-  // Completes when the head says that the stream is open, or when there is an end or a message instead.
-  Task<void> WaitOpened() {
-    auto abort = [this] { Cancel(); };
-    (void)co_await opened_->WaitOrAbort(abort);
-  }
-
-  // Whether a message was read. False: the stream is over, see Final.
-  Task<bool> Read(Message* message) {
-    const auto read = std::make_shared<Waiter>();
-    {
-      MutexLock lock(&mutex_);
-      read_ = read;
-    }
-    StartRead(message);
-    auto abort = [this] { Cancel(); };
-    const absl::Status status = co_await read->WaitOrAbort(abort);
-    co_return status.ok();
-  }
-
-  Task<absl::Status> Final() {
-    Release();
-    auto abort = [this] { Cancel(); };
-    (void)co_await done_->WaitOrAbort(abort);
-    co_return FromGrpc(status_);
-  }
-
-  bool opened_by_head() const { return opened_by_head_; }
+  grpc::CompletionQueue* get() { return &queue_; }
 
  private:
-  void OnReadInitialMetadataDone(bool ok) override {
-    const InCallback inside(callbacks_);
-    opened_by_head_ = ok && context_.GetServerInitialMetadata().contains(kStreamOpen);
-    opened_->Complete(absl::OkStatus());
-  }
-  void OnReadDone(bool ok) override {
-    const InCallback inside(callbacks_);
-    std::shared_ptr<Waiter> read;
-    {
-      MutexLock lock(&mutex_);
-      read = std::move(read_);
-    }
-    if (read) read->Complete(ok ? absl::OkStatus() : Cancelled("the stream is over"));
-  }
-  void OnDone(const grpc::Status& status) override {
-    const InCallback inside(callbacks_);
-    const std::shared_ptr<StreamCall> keep = std::move(self_);
-    status_ = status;
-    opened_->Complete(absl::OkStatus());
-    done_->Complete(absl::OkStatus());
-  }
-
-  const std::unique_ptr<Message> request_;
-  const std::shared_ptr<Callbacks> callbacks_;
-  grpc::ClientContext context_;
-  grpc::Status status_;          // before done_ completes
-  bool opened_by_head_ = false;  // before opened_ completes
-  bool released_ = false;        // by the reading coroutine only
-  const std::shared_ptr<Waiter> opened_ = std::make_shared<Waiter>();
-  const std::shared_ptr<Waiter> done_ = std::make_shared<Waiter>();
-  Mutex mutex_;
-  std::shared_ptr<Waiter> read_ GUARDED_BY(mutex_);
-  std::shared_ptr<StreamCall> self_;
+  grpc::CompletionQueue queue_;
+  BlockingPool thread_;
 };
 
 class GrpcStream final : public Stream {
  public:
-  explicit GrpcStream(std::shared_ptr<StreamCall> call) : call_(std::move(call)) {}
-  ~GrpcStream() override {
-    call_->Cancel();
-    call_->Release();
+  ~GrpcStream() override { context_.TryCancel(); }
+
+  // True when the core's head says that the stream is open, false when its first message or its end has to
+  // tell.
+  Task<bool> Start(Stub& stub, CallQueue& queue, const std::string& method, const Message& request,
+                   CallOptions options) {
+    Prepare(options, context_);
+    call_ = stub.PrepareCall(&context_, method, queue.get());
+    Operation started;
+    call_->StartCall(started.tag());
+    if (!co_await started.Wait(context_)) co_return false;
+    Operation written;
+    grpc::WriteOptions last;
+    last.set_last_message();
+    call_->Write(request, last, written.tag());
+    if (!co_await written.Wait(context_)) co_return false;
+    Operation head;
+    call_->ReadInitialMetadata(head.tag());
+    if (!co_await head.Wait(context_)) co_return false;
+    co_return context_.GetServerInitialMetadata().contains(kStreamOpen);
   }
 
   // The first message came before the head said anything: it is handed out first.
@@ -183,47 +119,49 @@ class GrpcStream final : public Stream {
       first_.reset();
       co_return true;
     }
-    if (!ended_) {
-      if (co_await call_->Read(message)) co_return true;
-      ended_ = true;
+    if (!end_) {
+      Operation read;
+      call_->Read(message, read.tag());
+      if (co_await read.Wait(context_)) co_return true;
+      Operation finished;
+      grpc::Status status;
+      call_->Finish(&status, finished.tag());
+      (void)co_await finished.Wait(context_);
+      end_ = FromGrpc(status);
     }
-    absl::Status status = co_await call_->Final();
-    if (!status.ok()) co_return status;
+    if (!end_->ok()) co_return *end_;
     co_return false;
   }
 
  private:
-  const std::shared_ptr<StreamCall> call_;
+  grpc::ClientContext context_;
+  std::unique_ptr<grpc::ClientAsyncReaderWriter<Message, Message>> call_;
   std::unique_ptr<Message> first_;
-  bool ended_ = false;
+  std::optional<absl::Status> end_;
 };
 
 class GrpcUpstream final : public Upstream {
  public:
   explicit GrpcUpstream(std::shared_ptr<grpc::Channel> channel) : stub_(std::move(channel)) {}
-  ~GrpcUpstream() override {
-    while (callbacks_->load(std::memory_order_acquire) > 0) std::this_thread::yield();
-  }
 
   Task<absl::Status> Call(const std::string& method, const Message& request, Message* response,
                           CallOptions options) override {
-    UnaryCall call(callbacks_);
-    Prepare(options, call.context_);
-    stub_.PrepareUnaryCall(&call.context_, method, grpc::StubOptions(), &request, response, &call);
-    call.StartCall();
-    auto abort = [&call] { call.context_.TryCancel(); };
-    (void)co_await call.done_->WaitOrAbort(abort);
-    co_return FromGrpc(call.status_);
+    grpc::ClientContext context;
+    Prepare(options, context);
+    grpc::Status status;
+    Operation finished;
+    const auto call = stub_.PrepareUnaryCall(&context, method, request, queue_.get());
+    call->StartCall();
+    call->Finish(response, &status, finished.tag());
+    (void)co_await finished.Wait(context);
+    co_return FromGrpc(status);
   }
 
   Task<absl::StatusOr<std::unique_ptr<Stream>>> OpenStream(const std::string& method, const Message& request,
                                                            const Message& response,
                                                            CallOptions options) override {
-    const std::shared_ptr<StreamCall> call = StreamCall::Start(stub_, method, request, options, callbacks_);
-    auto stream = std::make_unique<GrpcStream>(call);
-    co_await call->WaitOpened();
-    if (!call->opened_by_head()) {
-      // The head told nothing: a message means open, and so does a good end.
+    auto stream = std::make_unique<GrpcStream>();
+    if (!co_await stream->Start(stub_, queue_, method, request, std::move(options))) {
       std::unique_ptr<Message> first(response.New());
       const absl::StatusOr<bool> more = co_await stream->Next(first.get());
       if (!more.ok()) co_return more.status();
@@ -234,7 +172,7 @@ class GrpcUpstream final : public Upstream {
 
  private:
   Stub stub_;
-  const std::shared_ptr<Callbacks> callbacks_ = std::make_shared<Callbacks>(0);
+  CallQueue queue_;
 };
 
 }  // namespace
