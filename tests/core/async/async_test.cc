@@ -106,14 +106,14 @@ TEST(Channel, ACancelledReceiverLosesNoItem) {
 }
 
 TEST(RunBlocking, GivesTheResultBackAndRefusesWhenFull) {
-  BlockingPool pool("test", 1, 1);
-  auto answer = []() -> absl::StatusOr<int> { return 42; };
-  EXPECT_EQ(RunTask(RunBlocking(pool, answer)).value(), 42);
-
+  // Before the pool, whose threads use them until it is gone.
   Mutex gate;
   CondVar changed;
   bool open = false;
   bool entered = false;
+  BlockingPool pool("test", 1, 1);
+  auto answer = []() -> absl::StatusOr<int> { return 42; };
+  EXPECT_EQ(RunTask(RunBlocking(pool, answer)).value(), 42);
   auto block = [&] {
     MutexLock lock(&gate);
     entered = true;
