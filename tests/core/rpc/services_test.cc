@@ -2,6 +2,8 @@
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
 #include "core/app/core_app.h"
 #include "core/async/runtime.h"
 #include "core/base/error.h"
@@ -32,7 +34,7 @@ class ServicesTest : public ::testing::Test {
     options.config =
         config::LoadText("storage_dir = \"" + folder_.path().string() + "\"", "test", "/")->config;
     options.listens = false;
-    options.stage_helper = FABRO_STAGE_PROGRAM;
+    options.stage_helper = std::filesystem::absolute(FABRO_STAGE_PROGRAM).string();
     app_ = *app::CoreApp::Start(runtime_, std::move(options));
     const auto channel = app_->InProcessChannel();
     runs_ = v1::RunService::NewStub(channel);
