@@ -17,6 +17,7 @@ which build (one of)
   --fuzz [SECONDS]   every fuzz target for so long (default 600)
 
   --soak             the crash tests with many more seeds
+  --tidy             clang-tidy over the tests' own sources too
   --only REGEX       only the tests whose name matches (not with --bazel)
   --no-install       install no packages
   --help             this text
@@ -46,6 +47,7 @@ while [[ $# -gt 0 ]]; do
       if [[ "${2:-}" =~ ^[0-9]+$ ]]; then fuzz_seconds=$2; shift; fi
       ;;
     --soak) export FABRO_SOAK=1 ;;
+    --tidy) export FABRO_TIDY_ALL=1 ;;
     --only)
       [[ $# -ge 2 ]] || fail "--only needs a regular expression"
       only=$2
