@@ -73,6 +73,8 @@ std::vector<StageView> StagesOf(const RunCore& core) {
     StageView& stage = stages.emplace_back(StageView{.id = StageIdOf(node, row.visit),
                                                      .name = node.label,
                                                      .node_id = node.id,
+                                                     .kind = node.kind,
+                                                     .visit = row.visit,
                                                      .state = row.state,
                                                      .started_at = row.started_at,
                                                      .duration = std::nullopt});

@@ -22,6 +22,8 @@ struct StageView {
   std::string id;    // "fix", then "fix-2" ...
   std::string name;  // the node's label
   std::string node_id;
+  workflow::NodeKind kind = workflow::NodeKind::kCommand;
+  std::uint32_t visit = 1;                  // which execution of its node this is
   StageState state = StageState::kRunning;  // pending: between two attempts
   Timestamp started_at;
   std::optional<std::chrono::milliseconds> duration;  // all attempts and the waits between them; once ended

@@ -106,6 +106,9 @@ class Walk(Case):
         self.assertIn(b"Ship it?", drawn.body)
 
         stages = server.get(f"/runs/{run}/stages?page[limit]=100").json["data"]
+        kinds = {stage["dot_id"]: stage["handler_type"] for stage in stages}
+        self.assertEqual((kinds["build"], kinds["ask"]), ("command", "human"))
+        self.assertEqual([stage["visits"] for stage in stages if stage["dot_id"] == "ask"][0], 1)
         self.assertEqual({stage["dot_id"]: stage["status"] for stage in stages if stage["dot_id"] in ("build", "fix", "ask")},
                          {"build": "completed", "fix": "completed", "ask": "completed"})
         settings = server.get(f"/runs/{run}/settings").json

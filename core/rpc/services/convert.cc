@@ -188,6 +188,8 @@ void Put(const engine::StageView& stage, v1::RunStage* out) {
   out->set_id(stage.id);
   out->set_name(stage.name);
   out->set_dot_id(stage.node_id);
+  out->set_handler_type(std::string(workflow::ToString(stage.kind)));
+  out->set_visits(static_cast<std::int32_t>(stage.visit));
   out->set_status(Convert(stage.state));
   Put(stage.started_at, out->mutable_started_at());
   if (stage.duration) {
