@@ -2,6 +2,7 @@
 
 #include <google/protobuf/descriptor.h>
 
+#include "fabro/v1/audit.pb.h"
 #include "fabro/v1/completion.pb.h"
 #include "fabro/v1/discovery.pb.h"
 #include "fabro/v1/insights.pb.h"
@@ -38,6 +39,7 @@ std::vector<const google::protobuf::ServiceDescriptor*> Services() {
       pb::ListModelsRequest::descriptor(),
       pb::CreateCompletionRequest::descriptor(),
       pb::RetrieveServerSettingsRequest::descriptor(),
+      pb::ListAuditEntriesRequest::descriptor(),
   };
   std::vector<const google::protobuf::ServiceDescriptor*> services;
   for (const google::protobuf::Descriptor* message : messages) {

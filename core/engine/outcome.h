@@ -42,6 +42,7 @@ struct Outcome {
   std::map<std::string, std::string, std::less<>> context_updates;  // key -> compact JSON text
   std::string notes;                                                // empty: none
   std::vector<std::string> files_touched;
+  std::string git_commit_sha;  // the commit that holds the files after the stage; empty: none
 };
 
 }  // namespace fabro::engine

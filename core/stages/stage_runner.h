@@ -2,13 +2,17 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "core/async/task.h"
 #include "core/base/ids.h"
+#include "core/config/run_settings.h"
 #include "core/engine/outcome.h"
+#include "core/engine/preparation.h"
 #include "core/workflow/graph.h"
 
 namespace fabro::stages {
@@ -16,9 +20,20 @@ namespace fabro::stages {
 struct StageRequest {
   RunId run;
   const workflow::Node* node = nullptr;
-  std::string text;  // script or prompt
+  std::string stage_id;  // "fix", "fix-2" ...
+  std::uint32_t visit = 1;
+  std::uint32_t attempt = 1;
+  // The parallel branch it belongs to, and the one that this branch began from; empty: the run's own course.
+  std::string branch;
+  std::string parent_branch;
+  std::string adopt_branch;  // of a fan-in: the branch whose files go on; empty: none
+  std::string preamble;      // of a model stage: what it is told of the run so far
+  std::string text;          // script or prompt
   std::chrono::milliseconds timeout{std::chrono::minutes(10)};
-  std::string work_dir;
+  std::string work_dir;                                 // of the run's own course
+  engine::Prepared prepared;                            // what the run's preparation left
+  std::string traceparent;                              // W3C Trace Context; empty: none
+  std::shared_ptr<const config::RunSettings> settings;  // null: the defaults
   std::vector<std::pair<std::string, std::string>> environment;
 };
 

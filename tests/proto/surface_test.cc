@@ -92,7 +92,7 @@ TEST(SurfaceTest, EveryServiceHasATagOfItsOwnAndAFileOfItsOwn) {
     EXPECT_TRUE(tags.insert(tag).second) << tag;
     EXPECT_TRUE(files.insert(service->file()).second) << service->file()->name();
   }
-  EXPECT_EQ(tags.size(), 14U);
+  EXPECT_EQ(tags.size(), 15U);
 }
 
 TEST(SurfaceTest, EveryMethodHasARouteOrIsInternal) {
@@ -103,6 +103,13 @@ TEST(SurfaceTest, EveryMethodHasARouteOrIsInternal) {
     EXPECT_EQ(method->server_streaming(), RouteOf(method).stream() == fabro::api::v1::Route::STREAM_SSE)
         << method->full_name();
     EXPECT_FALSE(method->client_streaming()) << method->full_name();
+  }
+}
+
+TEST(SurfaceTest, EveryRouteSaysWhoMayCallItOrIsOpen) {
+  for (const MethodDescriptor* method : Methods()) {
+    const bool has_role = RouteOf(method).role() != fabro::api::v1::ROLE_UNSPECIFIED;
+    EXPECT_NE(has_role, RouteOf(method).open()) << method->full_name();
   }
 }
 
