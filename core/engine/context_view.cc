@@ -28,9 +28,9 @@ std::optional<workflow::ContextValue> ContextView::Find(std::string_view key) co
     if (!text) return std::nullopt;
     return workflow::ContextValue{.text = *std::move(text), .items = std::nullopt};
   }
-  const auto found = state_.context.find(key);
-  if (found == state_.context.end()) return std::nullopt;
-  return ValueOf(found->second);
+  const std::string* value = FindValue(state_, frame_, key);
+  if (value == nullptr) return std::nullopt;
+  return ValueOf(*value);
 }
 
 std::string_view ContextView::Fidelity() const {
@@ -43,7 +43,7 @@ std::string_view ContextView::ThreadId() const {
 }
 
 std::optional<std::string> ContextView::FindEngineText(std::string_view key) const {
-  const LastStage& last = state_.last;
+  const LastStage& last = LastOf(state_, frame_);
   if (key == "outcome") return std::string(last.node ? ToString(last.status) : "");
   if (key == "preferred_label") return last.preferred_label;
   if (key == "last_stage") return last.node ? seed_.graph->nodes[*last.node].id : std::string();
@@ -63,12 +63,21 @@ std::optional<std::string> ContextView::FindEngineText(std::string_view key) con
     if (node == nullptr || state_.nodes[node->index].visits == 0) return std::nullopt;
     return std::to_string(state_.nodes[node->index].retries);
   }
-  if (key == "internal.node_visit_count") return std::to_string(state_.nodes[state_.cursor.node].visits);
+  if (key == "internal.node_visit_count") return std::to_string(state_.nodes[frame_.cursor.node].visits);
   if (key == "internal.run_id") return seed_.id.ToString();
   if (key == "internal.work_dir") return seed_.work_dir;
   if (key == "internal.fidelity") return std::string(Fidelity());
   if (key == "internal.thread_id") return std::string(ThreadId());
   return std::nullopt;
+}
+
+// What the stages wrote, the nearest course's first.
+std::map<std::string_view, std::string_view> ContextView::Written() const {
+  std::map<std::string_view, std::string_view> values;
+  for (const Frame* at = &frame_;; at = &state_.frames.at(at->parent)) {
+    values.insert(at->context.begin(), at->context.end());
+    if (at->number == 0) return values;
+  }
 }
 
 std::string ContextView::Json() const {
@@ -78,7 +87,7 @@ std::string ContextView::Json() const {
         "internal.run_id", "internal.work_dir", "last_stage", "outcome", "preferred_label"}) {
     all.emplace(key, JsonString(*FindEngineText(key)));
   }
-  all.emplace("internal.node_visit_count", std::to_string(state_.nodes[state_.cursor.node].visits));
+  all.emplace("internal.node_visit_count", std::to_string(state_.nodes[frame_.cursor.node].visits));
   all.emplace("internal.thread_id", ThreadId().empty() ? "null" : JsonString(ThreadId()));
   for (const auto& [name, value] : seed_.graph->attributes) {
     all.emplace(StrCat(kGraphPrefix, name), JsonString(value));
@@ -89,19 +98,20 @@ std::string ContextView::Json() const {
   }
   std::string out = "{";
   const auto append = [&out](std::string_view key, std::string_view value) {
+    if (value.empty()) return;  // removed in a branch
     if (out.size() > 1) out += ',';
     AppendJsonString(out, key);
     out += ':';
     out += value;
   };
-  auto written = state_.context.begin();
+  const std::map<std::string_view, std::string_view> values = Written();
+  auto written = values.begin();
   for (const auto& [key, value] : all) {
-    for (; written != state_.context.end() && written->first < key; ++written) {
+    for (; written != values.end() && written->first < key; ++written)
       append(written->first, written->second);
-    }
     append(key, value);
   }
-  for (; written != state_.context.end(); ++written) append(written->first, written->second);
+  for (; written != values.end(); ++written) append(written->first, written->second);
   out += '}';
   return out;
 }

@@ -2,6 +2,7 @@
 // are rendered from the state when somebody looks and cost a step nothing.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -17,22 +18,25 @@ bool IsEngineKey(std::string_view key);
 
 std::string_view GoalOf(const RunSeed& seed);
 
-// Reads the seed and the state, which outlive it.
+// Of one course. Reads the seed, the state and the frame in it, which outlive it.
 class ContextView : public workflow::Lookup {
  public:
-  ContextView(const RunSeed& seed, const RunState& state) : seed_(seed), state_(state) {}
+  ContextView(const RunSeed& seed, const RunState& state, const Frame& frame)
+      : seed_(seed), state_(state), frame_(frame) {}
 
   std::optional<workflow::ContextValue> Find(std::string_view key) const override;
   std::string Json() const;  // one object, sorted by key
 
  private:
+  std::map<std::string_view, std::string_view> Written() const;
   std::optional<std::string> FindEngineText(std::string_view key) const;
   std::string_view ThreadId() const;
   std::string_view Fidelity() const;
-  const workflow::Node& current() const { return seed_.graph->nodes[state_.cursor.node]; }
+  const workflow::Node& current() const { return seed_.graph->nodes[frame_.cursor.node]; }
 
   const RunSeed& seed_;
   const RunState& state_;
+  const Frame& frame_;
 };
 
 }  // namespace fabro::engine

@@ -6,13 +6,10 @@
 #include "core/base/error.h"
 #include "core/base/strings.h"
 #include "core/engine/context_view.h"
-#include "core/engine/retry_policy.h"
 #include "fabro/v1/event.pb.h"
 
 namespace fabro::engine {
 namespace {
-
-constexpr std::chrono::milliseconds kCancelGrace = std::chrono::seconds(5);
 
 void CleanText(std::string& text) {
   if (!IsValidUtf8(text)) text = ToValidUtf8(text);
@@ -43,6 +40,18 @@ Decider::Decider(RunCore& core, Timestamp now, Random& random, Output& output)
       output_(output),
       emit_(core, now_, output) {}
 
+void Decider::At(FrameNumber number) {
+  at_ = number;
+  emit_.At(number);
+}
+
+bool Decider::AtFrameOf(ExecutionId execution) {
+  const auto found = core_.executing.find(static_cast<std::uint64_t>(execution));
+  if (found == core_.executing.end()) return false;
+  At(found->second);
+  return true;
+}
+
 void Decider::On(const Start&) {
   if (state_.status != RunStatus::kQueued) return;
   core_.has_slot = true;
@@ -51,34 +60,47 @@ void Decider::On(const Start&) {
 }
 
 void Decider::On(const Resume& resume) {
-  if (IsTerminal(state_.status) || state_.status == RunStatus::kQueued || core_.executing) return;
+  if (IsOver() || state_.status == RunStatus::kQueued || core_.has_slot) return;
   core_.has_slot = true;
   core_.slot_requested = false;
-  const Phase phase = state_.cursor.phase;
-  const bool only_waits =
-      state_.status == RunStatus::kPaused || phase == Phase::kTimer || phase == Phase::kAsking;
-  if (only_waits) return ParkRun();
-  if (resume.crashed || phase == Phase::kExecuting) {
+  if (!IsRunning()) return;
+  bool works = false;
+  bool lost = false;
+  ForEachCourse([&] {
+    const Phase phase = cursor().phase;
+    lost = lost || (phase == Phase::kExecuting && !core_.IsExecuting(frame()));
+    works = works || phase == Phase::kReady || phase == Phase::kRetryWait || phase == Phase::kFinishing;
+  });
+  if (lost || (works && resume.crashed)) {
+    At(0);
     v1::Event event = emit_.MakeEvent();
     event.mutable_workflow_run_resumed()->set_after(state_.head);
     emit_.Emit(event);
   }
-  if (phase == Phase::kExecuting) return StartAttempt();
-  if (phase != Phase::kRetryWait) return GoOn();
-  if (now_ >= *state_.cursor.wake_at) return StartAttempt();
-  if (state_.cursor.retry_delay > kMaxDelayInSlot) ParkRun();
+  ForEachCourse([&] {
+    const Phase phase = cursor().phase;
+    if (phase == Phase::kExecuting) {
+      if (!core_.IsExecuting(frame())) RepeatLostAttempt();
+    } else if (phase == Phase::kRetryWait) {
+      if (now_ >= *cursor().wake_at) StartAttempt();
+    } else {
+      GoOn();
+    }
+  });
 }
 
 void Decider::On(const Continue&) {
-  if (state_.status == RunStatus::kRunning && state_.cursor.phase == Phase::kReady && core_.has_slot)
-    EnterNode();
+  if (!IsRunning() || !core_.has_slot) return;
+  ForEachCourse([&] {
+    if (cursor().phase == Phase::kReady) EnterNode();
+  });
 }
 
 void Decider::On(const StageOutput& said) {
-  if (!IsExecuting(said.execution)) return;
+  if (!AtFrameOf(said.execution)) return;
   v1::Event event = emit_.MakeEvent();
   v1::StageOutput& output = *event.mutable_stage_output();
-  output.set_node_id(core_.node().id);
+  output.set_node_id(node().id);
   output.set_stream(said.stream == StageOutput::Stream::kStdout ? v1::OUTPUT_STREAM_STDOUT
                                                                 : v1::OUTPUT_STREAM_STDERR);
   output.set_text(said.text);
@@ -87,46 +109,46 @@ void Decider::On(const StageOutput& said) {
 }
 
 void Decider::On(const StageFinished& finished) {
-  if (!IsExecuting(finished.execution)) return;
-  core_.executing = false;
+  if (!AtFrameOf(finished.execution)) return;
+  core_.executing.erase(static_cast<std::uint64_t>(finished.execution));
   Outcome outcome = finished.outcome;
   Clean(outcome);
   EndAttempt(std::move(outcome));
 }
 
 void Decider::On(const TimerDue&) {
-  const Cursor& cursor = state_.cursor;
-  if (state_.status != RunStatus::kRunning || !cursor.wake_at || now_ < *cursor.wake_at) return;
-  if (cursor.phase == Phase::kAsking) return AskTimeout();
-  if (cursor.phase == Phase::kTimer) return EndAttempt(Outcome{});
-  if (cursor.phase == Phase::kRetryWait && NeedSlot()) StartAttempt();
+  if (!IsRunning()) return;
+  ForEachCourse([&] {
+    const Cursor& cursor = this->cursor();
+    if (!cursor.wake_at || now_ < *cursor.wake_at) return;
+    if (cursor.phase == Phase::kAsking) return AskTimeout();
+    if (cursor.phase == Phase::kTimer) return EndAttempt(Outcome{});
+    if (cursor.phase != Phase::kRetryWait) return;
+    if (core_.has_slot) return StartAttempt();
+    RequestRunSlot();
+  });
 }
 
 void Decider::On(const Cancel& cancel) {
-  if (IsTerminal(state_.status)) {
+  if (IsOver()) {
     return Refuse(FailedPrecondition(Reason::kRunNotCancellable, core_.id_text, "Run is not cancellable."));
   }
-  if (HasStageInHand(state_)) {
-    const Failure failure{.message = "The run was cancelled.", .failure_class = FailureClass::kCanceled};
-    emit_.StageFailed(failure, false, max_attempts());
-  }
+  EndStagesInHand("The run was cancelled.");
   v1::Event event = emit_.MakeEvent();
   event.mutable_workflow_run_cancelled()->set_by(ToValidUtf8(cancel.by));
   event.mutable_workflow_run_cancelled()->set_duration_ms(emit_.RunDurationMs());
   emit_.Emit(event);
-  CancelExecution();
   output_.effects.emplace_back(RunFinished{});
 }
 
 void Decider::On(const Pause& pause) {
-  if (state_.status != RunStatus::kRunning) {
+  if (!IsRunning()) {
     return Refuse(FailedPrecondition(Reason::kRunNotPausable, core_.id_text, "Run is not pausable."));
   }
   v1::Event event = emit_.MakeEvent();
   event.mutable_workflow_run_paused()->set_by(ToValidUtf8(pause.by));
   emit_.Emit(event);
   core_.slot_requested = false;
-  if (!core_.executing) ParkRun();  // else when the stage in hand has ended
 }
 
 void Decider::On(const Unpause& unpause) {
@@ -136,15 +158,7 @@ void Decider::On(const Unpause& unpause) {
   v1::Event event = emit_.MakeEvent();
   event.mutable_workflow_run_unpaused()->set_by(ToValidUtf8(unpause.by));
   emit_.Emit(event);
-  if (core_.executing) return;
-  const Cursor& cursor = state_.cursor;
-  const bool waits_in_slot = cursor.phase == Phase::kRetryWait && cursor.retry_delay <= kMaxDelayInSlot;
-  // An execution that was lost while the run was paused runs again when the slot is there.
-  if (cursor.phase == Phase::kExecuting || waits_in_slot) {
-    NeedSlot();
-  } else {
-    GoOn();
-  }
+  ForEachCourse([&] { GoOn(); });
 }
 
 void Decider::On(const Answer& answer) {
@@ -152,29 +166,33 @@ void Decider::On(const Answer& answer) {
   if (state_.status == RunStatus::kQueued || state_.status == RunStatus::kStarting) {
     return Refuse(FailedPrecondition(Reason::kRunNotRunning, core_.id_text, "Run is not yet running."));
   }
-  if (state_.cursor.phase != Phase::kAsking || answer.question_id != QuestionIdOf(state_.questions_asked)) {
+  const auto asking = std::ranges::find_if(state_.frames, [&](const auto& entry) {
+    const Cursor& cursor = entry.second.cursor;
+    return cursor.phase == Phase::kAsking && QuestionIdOf(cursor.question) == answer.question_id;
+  });
+  if (asking == state_.frames.end()) {
     return Refuse(FailedPrecondition(Reason::kQuestionGone, answer.question_id,
                                      "Question no longer exists or was already answered."));
   }
-  const workflow::Node& node = core_.node();
-  absl::StatusOr<Choice> choice = MatchAnswer(graph_, node, answer);
+  At(asking->first);
+  absl::StatusOr<Choice> choice = MatchAnswer(graph_, node(), answer);
   if (!choice.ok()) return Refuse(std::move(choice).status());
   CleanText(choice->text);
 
   v1::Event event = emit_.MakeEvent();
   v1::InterviewCompleted& completed = *event.mutable_interview_completed();
   completed.set_question_id(answer.question_id);
-  completed.set_question(node.label);
+  completed.set_question(node().label);
   completed.set_answer(DescribeChoice(*choice));
   completed.set_by(ToValidUtf8(answer.by));
-  completed.set_duration_ms(static_cast<std::uint64_t>((now_ - state_.cursor.asked_at).count()));
+  completed.set_duration_ms(static_cast<std::uint64_t>((now_ - cursor().asked_at).count()));
   emit_.Emit(event);
-  EndAttempt(OutcomeOf(graph_, node, *choice, completed.by()));
+  EndAttempt(OutcomeOf(graph_, node(), *choice, completed.by()));
 }
 
 void Decider::On(const Stalled& stalled) {
-  if (!core_.executing) return;
-  const std::string& node_id = core_.node().id;
+  if (!AtFrameOf(stalled.execution)) return;
+  const std::string& node_id = node().id;
   v1::Event event = emit_.MakeEvent();
   event.mutable_stall_watchdog_timeout()->set_node(node_id);
   event.mutable_stall_watchdog_timeout()->set_idle_seconds(static_cast<std::uint64_t>(stalled.idle.count()));
@@ -187,27 +205,23 @@ void Decider::On(const Stalled& stalled) {
   FailRun(message);
 }
 
-bool Decider::NeedSlot() {
-  if (core_.has_slot) return true;
+void Decider::RequestRunSlot() {
   if (!core_.slot_requested) output_.effects.emplace_back(RequestSlot{});
   core_.slot_requested = true;
-  return false;
 }
 
-void Decider::ParkRun() {
-  if (core_.has_slot) output_.effects.emplace_back(Park{});
-  core_.has_slot = false;
-}
-
-bool Decider::IsExecuting(ExecutionId execution) const {
-  return core_.executing && execution == ExecutionId(state_.cursor.execution);
-}
-
-void Decider::CancelExecution() {
-  if (!core_.executing) return;
-  core_.executing = false;
-  output_.effects.emplace_back(
-      CancelStage{.execution = ExecutionId(state_.cursor.execution), .grace = kCancelGrace});
+void Decider::Settle() {
+  if (IsOver() || state_.status == RunStatus::kQueued) return;
+  const bool wants_slot = IsRunning() ? HasWork(core_) : !core_.executing.empty();
+  if (wants_slot && !core_.has_slot) RequestRunSlot();
+  if (!wants_slot && core_.has_slot) {
+    core_.has_slot = false;
+    output_.effects.emplace_back(Park{});
+  }
+  const auto is_ready = [](const auto& entry) { return entry.second.cursor.phase == Phase::kReady; };
+  if (IsRunning() && core_.has_slot && std::ranges::any_of(state_.frames, is_ready)) {
+    output_.effects.emplace_back(ContinueStep{});
+  }
 }
 
 }  // namespace fabro::engine

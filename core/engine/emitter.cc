@@ -1,5 +1,7 @@
 #include "core/engine/emitter.h"
 
+#include <utility>
+
 #include "core/base/error.h"
 #include "core/engine/context_view.h"
 #include "core/engine/fold.h"
@@ -21,9 +23,10 @@ v1::Event Emitter::MakeEvent() const {
   return event;
 }
 
-void Emitter::Emit(const v1::Event& event) { Emit(event, StateDelta::default_instance()); }
+void Emitter::Emit(const v1::Event& event) { Emit(event, StateDelta()); }
 
-void Emitter::Emit(const v1::Event& event, const StateDelta& delta) {
+void Emitter::Emit(const v1::Event& event, StateDelta delta) {
+  delta.set_frame(at_);
   const absl::Status folded = Fold(core_.graph(), event, delta, core_.state);
   FABRO_CHECK(folded.ok());  // or what was decided here could not be read back
   Record& record = output_.records.emplace_back();
@@ -34,10 +37,10 @@ void Emitter::Emit(const v1::Event& event, const StateDelta& delta) {
 
 template <typename Payload>
 void Emitter::Describe(Payload& payload) const {
-  const workflow::Node& node = core_.node();
-  payload.set_node_id(node.id);
-  payload.set_name(node.label);
-  payload.set_index(core_.state.stages_ended);
+  payload.set_node_id(node().id);
+  payload.set_name(node().label);
+  const Cursor& cursor = frame().cursor;
+  payload.set_index(cursor.phase == Phase::kReady ? core_.state.stages_ended : cursor.index);
 }
 
 void Emitter::RunStarted() {
@@ -49,18 +52,20 @@ void Emitter::RunStarted() {
   Emit(event);
 }
 
-void Emitter::StageStarted(std::uint32_t attempt, std::uint32_t max_attempts) {
+void Emitter::StageStarted(std::uint32_t attempt, std::uint32_t max_attempts, bool instant) {
   v1::Event event = MakeEvent();
   v1::StageStarted& started = *event.mutable_stage_started();
   Describe(started);
-  const std::string_view kind = workflow::ToString(core_.node().kind);
+  const std::string_view kind = workflow::ToString(node().kind);
   started.set_handler_type(kind.data(), kind.size());
   started.set_attempt(attempt);
   started.set_max_attempts(max_attempts);
-  Emit(event);
+  StateDelta delta;
+  delta.set_instant(instant);
+  Emit(event, std::move(delta));
 }
 
-void Emitter::StageCompleted(const Outcome& outcome, std::uint32_t max_attempts, const StateDelta& delta) {
+void Emitter::StageCompleted(const Outcome& outcome, std::uint32_t max_attempts, StateDelta delta) {
   v1::Event event = MakeEvent();
   v1::StageCompleted& completed = *event.mutable_stage_completed();
   Describe(completed);
@@ -74,29 +79,29 @@ void Emitter::StageCompleted(const Outcome& outcome, std::uint32_t max_attempts,
   }
   if (!outcome.notes.empty()) completed.set_notes(outcome.notes);
   for (const std::string& path : outcome.files_touched) completed.add_files_touched(path);
-  completed.set_attempt(core_.state.cursor.attempt);
+  completed.set_attempt(frame().cursor.attempt);
   completed.set_max_attempts(max_attempts);
-  Emit(event, delta);
+  Emit(event, std::move(delta));
 }
 
 void Emitter::StageFailed(const Failure& failure, bool will_retry, std::uint32_t max_attempts) {
-  StageFailed(failure, will_retry, max_attempts, StateDelta::default_instance());
+  StageFailed(failure, will_retry, max_attempts, StateDelta());
 }
 
 void Emitter::StageFailed(const Failure& failure, bool will_retry, std::uint32_t max_attempts,
-                          const StateDelta& delta) {
+                          StateDelta delta) {
   v1::Event event = MakeEvent();
   v1::StageFailed& failed = *event.mutable_stage_failed();
   Describe(failed);
   v1::FailureDetail& detail = *failed.mutable_failure();
   detail.set_message(failure.message);
   detail.set_failure_class(ToProto(failure.failure_class));
-  detail.set_failure_signature(FailureSignature(core_.node().id, failure.failure_class, failure.message));
+  detail.set_failure_signature(FailureSignature(node().id, failure.failure_class, failure.message));
   failed.set_will_retry(will_retry);
-  failed.set_attempt(core_.state.cursor.attempt);
+  failed.set_attempt(frame().cursor.attempt);
   failed.set_max_attempts(max_attempts);
   failed.set_duration_ms(AttemptDurationMs());
-  Emit(event, delta);
+  Emit(event, std::move(delta));
 }
 
 void Emitter::StageRetrying(std::uint32_t attempt, std::uint32_t max_attempts,
@@ -149,7 +154,7 @@ std::uint64_t Emitter::RunDurationMs() const {
 }
 
 std::uint64_t Emitter::AttemptDurationMs() const {
-  return static_cast<std::uint64_t>((now_ - core_.state.cursor.attempt_at).count());
+  return static_cast<std::uint64_t>((now_ - frame().cursor.attempt_at).count());
 }
 
 }  // namespace fabro::engine

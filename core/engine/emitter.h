@@ -19,18 +19,20 @@ class Emitter {
   // `core` and `output` outlive it.
   Emitter(RunCore& core, Timestamp now, Output& output) : core_(core), now_(now), output_(output) {}
 
+  // The course that the events are about; the run's own at first.
+  void At(FrameNumber number) { at_ = number; }
+
   // The next event, without its payload. Emit it before making another.
   v1::Event MakeEvent() const;
   void Emit(const v1::Event& event);
-  void Emit(const v1::Event& event, const internal::v1::StateDelta& delta);
+  void Emit(const v1::Event& event, internal::v1::StateDelta delta);
 
   void RunStarted();
-  void StageStarted(std::uint32_t attempt, std::uint32_t max_attempts);
-  void StageCompleted(const Outcome& outcome, std::uint32_t max_attempts,
-                      const internal::v1::StateDelta& delta);
+  void StageStarted(std::uint32_t attempt, std::uint32_t max_attempts, bool instant);
+  void StageCompleted(const Outcome& outcome, std::uint32_t max_attempts, internal::v1::StateDelta delta);
   void StageFailed(const Failure& failure, bool will_retry, std::uint32_t max_attempts);
   void StageFailed(const Failure& failure, bool will_retry, std::uint32_t max_attempts,
-                   const internal::v1::StateDelta& delta);
+                   internal::v1::StateDelta delta);
   void StageRetrying(std::uint32_t attempt, std::uint32_t max_attempts, std::chrono::milliseconds delay);
   // Without an edge it is a jump.
   void EdgeSelected(const workflow::Node& from, const workflow::Node& to, const workflow::Edge* edge,
@@ -45,10 +47,13 @@ class Emitter {
   template <typename Payload>
   void Describe(Payload& payload) const;
   std::uint64_t AttemptDurationMs() const;
+  const Frame& frame() const { return core_.state.frames.find(at_)->second; }
+  const workflow::Node& node() const { return core_.NodeOf(frame()); }
 
   RunCore& core_;
   const Timestamp now_;
   Output& output_;
+  FrameNumber at_ = 0;
 };
 
 }  // namespace fabro::engine

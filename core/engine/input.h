@@ -65,8 +65,9 @@ struct Answer {
   std::string by;
 };
 
-// The stage in hand has shown no sign of life for stall_timeout().
+// The execution has shown no sign of life for stall_timeout().
 struct Stalled {
+  ExecutionId execution{};
   std::chrono::seconds idle{0};
 };
 

@@ -24,6 +24,10 @@ using workflow::NodeKind;
 // Below this a snapshot saves a restore nothing worth a write.
 constexpr std::size_t kMinTailBytes = 32 * 1024;
 
+bool IsBetweenAttempts(const std::pair<const FrameNumber, Frame>& entry) {
+  return entry.second.cursor.phase == Phase::kRetryWait;
+}
+
 template <typename Message>
 absl::Status Parse(std::string_view bytes, std::uint64_t after, Message& message) {
   if (bytes.size() <= std::numeric_limits<int>::max() &&
@@ -78,6 +82,7 @@ Output Machine::Handle(const Input& input, Timestamp now, Random& random) {
   Output output;
   Decider decider(impl_->core, now, random, output);
   std::visit([&decider](const auto& what) { decider.On(what); }, input);
+  decider.Settle();
   return output;
 }
 
@@ -87,28 +92,26 @@ EventSeq Machine::head() const { return EventSeq(impl_->core.state.head); }
 
 Activity Machine::activity() const {
   const RunCore& core = impl_->core;
-  const Cursor& cursor = core.state.cursor;
   if (IsTerminal(core.state.status)) return Activity::kEnded;
   if (core.state.status == RunStatus::kQueued) return Activity::kQueued;
   if (core.state.status == RunStatus::kPaused) return Activity::kParked;
-  switch (cursor.phase) {
-    case Phase::kTimer:
-    case Phase::kAsking:
-      return Activity::kParked;
-    case Phase::kRetryWait:
-      if (core.slot_requested || core.has_slot || core.just_restored) return Activity::kActive;
-      return cursor.retry_delay > kMaxDelayInSlot ? Activity::kParked : Activity::kActive;
-    default:
-      return Activity::kActive;
-  }
+  const bool waits_for_slot = core.slot_requested || core.just_restored;
+  const bool works =
+      HasWork(core) || (waits_for_slot && std::ranges::any_of(core.state.frames, IsBetweenAttempts));
+  return works ? Activity::kActive : Activity::kParked;
 }
 
 std::optional<Timestamp> Machine::wake_at() const {
   const RunCore& core = impl_->core;
   if (core.state.status != RunStatus::kRunning) return std::nullopt;
-  // Its time has come already, and what is missing is a slot.
-  if (core.state.cursor.phase == Phase::kRetryWait && core.slot_requested) return std::nullopt;
-  return core.state.cursor.wake_at;
+  std::optional<Timestamp> earliest;
+  for (const auto& entry : core.state.frames) {
+    // Its time may have come already, and what is missing is a slot.
+    if (IsBetweenAttempts(entry) && core.slot_requested) continue;
+    const std::optional<Timestamp>& at = entry.second.cursor.wake_at;
+    if (at && (!earliest || *at < *earliest)) earliest = at;
+  }
+  return earliest;
 }
 
 std::optional<Timestamp> Machine::started_at() const { return impl_->core.state.started_at; }
@@ -123,7 +126,8 @@ std::optional<std::string> Machine::error() const { return impl_->core.state.err
 
 std::string_view Machine::current_node() const {
   const RunCore& core = impl_->core;
-  return core.state.cursor.phase == Phase::kBefore ? std::string_view() : core.node().id;
+  const Frame& own = core.state.own();
+  return own.cursor.phase == Phase::kBefore ? std::string_view() : core.NodeOf(own).id;
 }
 
 std::uint32_t Machine::stage_count() const { return impl_->core.state.stages_ended; }
@@ -137,20 +141,39 @@ bool Machine::simulated() const {
 
 std::string_view Machine::question_text() const {
   const RunCore& core = impl_->core;
-  return core.state.cursor.phase == Phase::kAsking ? core.node().label : std::string_view();
+  const Frame* oldest = nullptr;
+  for (const auto& [number, frame] : core.state.frames) {
+    if (frame.cursor.phase != Phase::kAsking) continue;
+    if (oldest == nullptr || frame.cursor.question < oldest->cursor.question) oldest = &frame;
+  }
+  return oldest == nullptr ? std::string_view() : core.NodeOf(*oldest).label;
 }
 
 std::chrono::milliseconds Machine::stall_timeout() const { return impl_->core.graph().stall_timeout; }
 
-std::optional<ExecutionId> Machine::executing() const {
+bool Machine::IsExecuting(ExecutionId execution) const {
+  return impl_->core.executing.contains(static_cast<std::uint64_t>(execution));
+}
+
+std::vector<ExecutionView> Machine::Executions() const {
   const RunCore& core = impl_->core;
-  return core.executing ? std::optional(ExecutionId(core.state.cursor.execution)) : std::nullopt;
+  std::vector<ExecutionView> executions;
+  for (const auto& [execution, number] : core.executing) {
+    const StageRow& row = core.state.stages[core.state.frames.at(number).cursor.stage];
+    executions.push_back({.execution = ExecutionId(execution),
+                          .stage_id = StageIdOf(core.graph(), row),
+                          .node_id = core.graph().nodes[row.node].id});
+  }
+  return executions;
 }
 
 std::vector<QuestionView> Machine::OpenQuestions() const { return QuestionsOf(impl_->core); }
 std::vector<StageView> Machine::Stages() const { return StagesOf(impl_->core); }
 
-std::string Machine::ContextJson() const { return ContextView(impl_->core.seed, impl_->core.state).Json(); }
+std::string Machine::ContextJson() const {
+  const RunState& state = impl_->core.state;
+  return ContextView(impl_->core.seed, state, state.own()).Json();
+}
 
 std::optional<CheckpointView> Machine::Checkpoint() const { return CheckpointOf(impl_->core); }
 
@@ -168,14 +191,34 @@ std::optional<std::string> Machine::MaybeSnapshot() {
   return bytes;
 }
 
-bool IsSupported(NodeKind kind) {
-  return kind != NodeKind::kParallel && kind != NodeKind::kFanIn && kind != NodeKind::kManagerLoop;
+bool IsInstant(const RunSeed& seed, const workflow::Node& node) {
+  switch (node.kind) {
+    case NodeKind::kStart:
+    case NodeKind::kExit:
+    case NodeKind::kConditional:
+    case NodeKind::kFanIn:
+      return true;
+    case NodeKind::kAgent:
+    case NodeKind::kPrompt:
+      return seed.simulate_models;
+    default:
+      return false;
+  }
+}
+
+bool HasWork(const RunCore& core) {
+  return std::ranges::any_of(core.state.frames, [](const auto& entry) {
+    const Cursor& cursor = entry.second.cursor;
+    if (cursor.phase == Phase::kRetryWait) return cursor.retry_delay <= kMaxDelayInSlot;
+    return cursor.phase == Phase::kReady || cursor.phase == Phase::kExecuting ||
+           cursor.phase == Phase::kFinishing;
+  });
 }
 
 std::vector<workflow::Diagnostic> UnsupportedNodes(const workflow::Graph& graph) {
   std::vector<workflow::Diagnostic> diagnostics;
   for (const workflow::Node& node : graph.nodes) {
-    if (IsSupported(node.kind)) continue;
+    if (node.kind != NodeKind::kManagerLoop) continue;
     workflow::Diagnostic& diagnostic = diagnostics.emplace_back();
     diagnostic.rule = "kind_supported";
     diagnostic.message = StrCat("Node '", node.id, "' is of the kind ", workflow::ToString(node.kind),

@@ -37,6 +37,13 @@ struct RunSeed {
   bool simulate_models = true;                   // agent and prompt stages answer a fixed text at once
 };
 
+// A stage's attempt that goes on.
+struct ExecutionView {
+  ExecutionId execution{};
+  std::string stage_id;
+  std::string_view node_id;
+};
+
 // A record as it is read back; the bytes need only live during the call.
 struct RecordView {
   std::string_view event;
@@ -82,17 +89,19 @@ class Machine {
   std::optional<Timestamp> finished_at() const;
   std::string_view outcome() const;          // "success" ...; empty before the end
   std::optional<std::string> error() const;  // of a failed run
-  std::string_view current_node() const;     // the node in hand, or the next one; empty before the start
-  std::uint32_t stage_count() const;         // stages ended so far
-  bool simulated() const;                    // some stage's model is simulated
-  std::string_view question_text() const;    // of the oldest open question; empty: none
+  // Of the run's own course: the node in hand, or the next one; empty before the start.
+  std::string_view current_node() const;
+  std::uint32_t stage_count() const;                // stages ended so far
+  bool simulated() const;                           // some stage's model is simulated
+  std::string_view question_text() const;           // of the oldest open question; empty: none
   std::chrono::milliseconds stall_timeout() const;  // 0: no watchdog
-  // The execution in hand, so that the actor's watchdog knows when to run.
-  std::optional<ExecutionId> executing() const;
+  // Whether the execution goes on and its StageFinished is awaited.
+  bool IsExecuting(ExecutionId execution) const;
+  std::vector<ExecutionView> Executions() const;  // ... all that do, oldest first
 
-  std::vector<QuestionView> OpenQuestions() const;
+  std::vector<QuestionView> OpenQuestions() const;   // oldest first
   std::vector<StageView> Stages() const;             // oldest first
-  std::string ContextJson() const;                   // object
+  std::string ContextJson() const;                   // object; of the run's own course
   std::optional<CheckpointView> Checkpoint() const;  // nothing before the first
 
   // The whole state as bytes for Restore. Equal states give equal bytes.

@@ -23,8 +23,8 @@ struct Record {
   bool operator==(const Record&) const = default;
 };
 
-// Run a stage's attempt and answer with StageFinished. Its StageStarted event is among the records. At most
-// one execution of a run is going on at a time.
+// Run a stage's attempt and answer with StageFinished. Its StageStarted event is among the records. Parallel
+// branches have one execution each.
 struct ExecuteStage {
   ExecutionId execution{};
   const workflow::Node* node = nullptr;  // in the run's graph; what to do is told by its kind and attributes
@@ -32,6 +32,10 @@ struct ExecuteStage {
   std::uint32_t visit = 1;               // how often the node has been entered, this time included
   std::uint32_t attempt = 1;             // counts from 1, over all reasons to run again
   std::uint32_t max_attempts = 1;
+  // The branch that the stage belongs to, and the one that this branch began from; empty: the run's own
+  // course.
+  std::string branch;
+  std::string parent_branch;
   std::string text;  // a command's script or a model's prompt, `$goal` replaced
   std::optional<std::chrono::milliseconds> timeout;  // always set for a command
   std::vector<std::pair<std::string, std::string>>

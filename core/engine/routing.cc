@@ -44,6 +44,15 @@ class Tier {
   const Edge* best_ = nullptr;
 };
 
+// The first of the ids that is set and known.
+const Node* FirstOf(const Graph& graph, std::initializer_list<const std::string*> ids) {
+  for (const std::string* id : ids) {
+    if (id->empty()) continue;
+    if (const Node* target = graph.FindNode(*id)) return target;
+  }
+  return nullptr;
+}
+
 }  // namespace
 
 std::optional<Route> ChooseEdge(const Graph& graph, const Node& node, const RouteRequest& request,
@@ -84,12 +93,12 @@ std::optional<Route> ChooseEdge(const Graph& graph, const Node& node, const Rout
 }
 
 const Node* RetryTargetOf(const Graph& graph, const Node& node) {
-  for (const std::string* id :
-       {&node.retry_target, &node.fallback_retry_target, &graph.retry_target, &graph.fallback_retry_target}) {
-    if (id->empty()) continue;
-    if (const Node* target = graph.FindNode(*id)) return target;
-  }
-  return nullptr;
+  if (const Node* target = BranchRetryTargetOf(graph, node)) return target;
+  return FirstOf(graph, {&graph.retry_target, &graph.fallback_retry_target});
+}
+
+const Node* BranchRetryTargetOf(const Graph& graph, const Node& node) {
+  return FirstOf(graph, {&node.retry_target, &node.fallback_retry_target});
 }
 
 }  // namespace fabro::engine

@@ -20,7 +20,8 @@ enum class EdgeReason : std::uint8_t {
   kPreferredLabel,
   kSuggestedNext,
   kUnconditional,
-  kRetryTarget
+  kRetryTarget,
+  kJump,
 };
 
 struct RouteRequest {
@@ -43,5 +44,8 @@ std::optional<Route> ChooseEdge(const workflow::Graph& graph, const workflow::No
 // Where a failed stage or an unsatisfied goal gate sends the run: the first that is set of the node's
 // targets, then of the graph's. Null: nowhere.
 const workflow::Node* RetryTargetOf(const workflow::Graph& graph, const workflow::Node& node);
+
+// ... a parallel branch: the graph's targets are the run's own.
+const workflow::Node* BranchRetryTargetOf(const workflow::Graph& graph, const workflow::Node& node);
 
 }  // namespace fabro::engine

@@ -2,8 +2,12 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "core/engine/machine.h"
 #include "core/engine/run_state.h"
@@ -15,7 +19,9 @@ struct RunCore {
       : seed(std::move(run_seed)), id_text(seed.id.ToString()), state(std::move(run_state)) {}
 
   const workflow::Graph& graph() const { return *seed.graph; }
-  const workflow::Node& node() const { return graph().nodes[state.cursor.node]; }
+  const workflow::Node& NodeOf(const Frame& frame) const { return graph().nodes[frame.cursor.node]; }
+  // Whether the attempt in hand runs here and will give StageFinished.
+  bool IsExecuting(const Frame& frame) const { return executing.contains(frame.cursor.execution); }
 
   RunSeed seed;
   std::string id_text;
@@ -23,14 +29,18 @@ struct RunCore {
 
   // What is true of this process only, and so in no snapshot.
   bool has_slot = false;
-  bool slot_requested = false;  // ... and Resume will come
-  bool executing = false;       // the attempt in hand runs here and will give StageFinished
-  bool just_restored = false;   // no input yet: whether a time has passed is not known
-  std::size_t tail_bytes = 0;   // records since the last snapshot
+  bool slot_requested = false;                     // ... and Resume will come
+  std::map<std::uint64_t, FrameNumber> executing;  // executions that run here, and whose they are
+  bool just_restored = false;                      // no input yet: whether a time has passed is not known
+  std::size_t tail_bytes = 0;                      // records since the last snapshot
   std::size_t snapshot_bytes = 0;
 };
 
-bool IsSupported(workflow::NodeKind kind);
+// What the node does here without anything from outside: its stage ends in the step that enters it.
+bool IsInstant(const RunSeed& seed, const workflow::Node& node);
+
+// Some course has something to do, or will have before its slot is worth giving back. Of a running run.
+bool HasWork(const RunCore& core);
 
 std::vector<QuestionView> QuestionsOf(const RunCore& core);
 std::vector<StageView> StagesOf(const RunCore& core);

@@ -1,5 +1,6 @@
 #include "core/engine/snapshot.h"
 
+#include <algorithm>
 #include <limits>
 
 #include "core/base/error.h"
@@ -14,7 +15,7 @@ using internal::v1::Snapshot;
 using std::chrono::milliseconds;
 using workflow::NodeIndex;
 
-constexpr std::uint32_t kVersion = 1;
+constexpr std::uint32_t kVersion = 2;
 
 // Nodes are named by their place in a table of ids, from 1, so that 0 is none and the bytes do not depend on
 // how a graph numbers its nodes.
@@ -58,17 +59,51 @@ void EncodeCursor(const Cursor& cursor, NodeTable& table, Snapshot::Cursor& out)
   out.set_asked_at(cursor.asked_at.unix_ms);
   out.set_wake_at(MsOrZero(cursor.wake_at));
   out.set_retry_delay(cursor.retry_delay.count());
+  out.set_index(cursor.index);
+  out.set_question(cursor.question);
+  out.set_stage(cursor.stage);
 }
 
 void EncodeLast(const LastStage& last, NodeTable& table, Snapshot::LastStage& out) {
   if (last.node) out.set_node(table.PlaceOf(*last.node));
   out.set_status(Number(last.status));
   out.set_preferred_label(last.preferred_label);
+  out.set_notes(last.notes);
   out.set_failure_signature(last.failure_signature);
   if (!last.failure) return;
   out.set_failed(true);
   out.set_failure_class(Number(last.failure->failure_class));
   out.set_failure_message(last.failure->message);
+}
+
+void EncodeFrame(const Frame& frame, NodeTable& table, Snapshot::Frame& out) {
+  out.set_number(frame.number);
+  EncodeCursor(frame.cursor, table, *out.mutable_cursor());
+  EncodeLast(frame.last, table, *out.mutable_last());
+  for (const auto& [key, value] : frame.context) {
+    internal::v1::ContextEntry& entry = *out.add_context();
+    entry.set_key(key);
+    entry.set_value(value);
+  }
+  out.set_response_key(frame.response_key);
+  out.mutable_fork()->set_first(frame.fork.first);
+  out.mutable_fork()->set_begun(frame.fork.begun);
+  out.mutable_fork()->set_ended(frame.fork.ended);
+  for (const BranchResult& result : frame.results) {
+    Snapshot::BranchResult& entry = *out.add_results();
+    entry.set_branch(result.branch);
+    entry.set_start(table.PlaceOf(result.start));
+    entry.set_status(Number(result.status));
+    if (result.score) entry.set_score(*result.score);
+  }
+  out.set_instant_steps(frame.instant_steps);
+  if (frame.number == 0) return;
+  out.set_parent(frame.parent);
+  out.set_index(frame.index);
+  out.set_name(frame.name);
+  out.set_start(table.PlaceOf(frame.start));
+  out.set_started_at(frame.started_at.unix_ms);
+  if (frame.ended) out.set_ended(Number(*frame.ended) + 1);
 }
 
 void EncodeNode(const NodeState& node, std::uint32_t place, Snapshot::NodeState& out) {
@@ -114,10 +149,8 @@ class Decoder {
     state_.finished_at = TimeOrNothing(in_.finished_at());
     if (in_.outcome() > 0) state_.outcome = Enum(in_.outcome() - 1, OutcomeStatus::kSkipped);
     if (!in_.error().empty()) state_.error = in_.error();
-    DecodeCursor(in_.cursor());
-    DecodeLast(in_.last());
-    for (const auto& entry : in_.context()) state_.context.emplace(entry.key(), entry.value());
-    state_.response_key = in_.response_key();
+    for (const Snapshot::Frame& frame : in_.frames()) DecodeFrame(frame);
+    state_.next_frame = in_.next_frame();
     for (const auto& count : in_.loop_failures()) state_.loop_failures.emplace(count.key(), count.value());
     for (const auto& count : in_.restart_failures()) {
       state_.restart_failures.emplace(count.key(), count.value());
@@ -136,11 +169,21 @@ class Decoder {
  private:
   // What the decisions take for granted.
   bool IsConsistent() const {
-    const Cursor& cursor = state_.cursor;
+    const Phase phase = state_.own().cursor.phase;
+    if ((phase == Phase::kBefore) != (state_.status == RunStatus::kQueued)) return false;
+    if ((phase == Phase::kDone) != IsTerminal(state_.status)) return false;
+    return std::ranges::all_of(state_.frames, [this](const auto& entry) {
+      return IsConsistent(entry.second.cursor) && HasItsBranches(entry.second) &&
+             (entry.first == 0 || IsBranch(entry.second));
+    });
+  }
+
+  bool IsConsistent(const Cursor& cursor) const {
     const workflow::Node& node = graph_.nodes[cursor.node];
-    if ((cursor.phase == Phase::kBefore) != (state_.status == RunStatus::kQueued)) return false;
-    if ((cursor.phase == Phase::kDone) != IsTerminal(state_.status)) return false;
-    if (HasStageInHand(state_) && state_.stages.empty()) return false;
+    if (HasStageInHand(cursor) &&
+        (cursor.stage >= state_.stages.size() || state_.stages[cursor.stage].node != cursor.node)) {
+      return false;
+    }
     switch (cursor.phase) {
       case Phase::kRetryWait:
         return cursor.wake_at.has_value();
@@ -148,9 +191,35 @@ class Decoder {
         return cursor.wake_at.has_value() && node.kind == workflow::NodeKind::kWait;
       case Phase::kAsking:
         return node.kind == workflow::NodeKind::kHuman && (!cursor.wake_at || node.timeout);
+      case Phase::kParallel:
+        return node.kind == workflow::NodeKind::kParallel;
       default:
         return true;
     }
+  }
+
+  bool HasItsBranches(const Frame& frame) const {
+    const Fork& fork = frame.fork;
+    if (frame.cursor.phase != Phase::kParallel) return fork.begun == 0;
+    if (fork.begun > graph_.nodes[frame.cursor.node].out.size() || fork.first <= frame.number) return false;
+    std::uint32_t ended = 0;
+    for (std::uint32_t i = 0; i < fork.begun; ++i) {
+      const auto branch = state_.frames.find(fork.first + i);
+      if (branch == state_.frames.end() || branch->second.parent != frame.number) return false;
+      ended += branch->second.ended ? 1 : 0;
+    }
+    return ended == fork.ended;
+  }
+
+  bool IsBranch(const Frame& frame) const {
+    const auto parent = state_.frames.find(frame.parent);
+    if (frame.number >= state_.next_frame || frame.parent >= frame.number || parent == state_.frames.end()) {
+      return false;
+    }
+    const Fork& fork = parent->second.fork;
+    return frame.number >= fork.first && frame.number - fork.first < fork.begun &&
+           frame.index == frame.number - fork.first && frame.cursor.phase != Phase::kBefore &&
+           frame.ended.has_value() == (frame.cursor.phase == Phase::kDone);
   }
 
   absl::Status DecodeTable() {
@@ -174,9 +243,32 @@ class Decoder {
     return number > Number(last) ? last : static_cast<T>(number);
   }
 
-  void DecodeCursor(const Snapshot::Cursor& in) {
-    Cursor& cursor = state_.cursor;
-    cursor.phase = Enum(in.phase(), Phase::kDone);
+  void DecodeFrame(const Snapshot::Frame& in) {
+    Frame& frame = state_.frames[in.number()];
+    frame.number = in.number();
+    DecodeCursor(in.cursor(), frame.cursor);
+    DecodeLast(in.last(), frame.last);
+    for (const auto& entry : in.context()) frame.context.emplace(entry.key(), entry.value());
+    frame.response_key = in.response_key();
+    frame.fork = {.first = in.fork().first(), .begun = in.fork().begun(), .ended = in.fork().ended()};
+    for (const Snapshot::BranchResult& result : in.results()) {
+      frame.results.push_back({.branch = result.branch(),
+                               .start = Node(result.start()),
+                               .status = Enum(result.status(), OutcomeStatus::kSkipped),
+                               .score = result.has_score() ? std::optional(result.score()) : std::nullopt});
+    }
+    frame.instant_steps = in.instant_steps();
+    if (in.number() == 0) return;
+    frame.parent = in.parent();
+    frame.index = in.index();
+    frame.name = in.name();
+    frame.start = Node(in.start());
+    frame.started_at = {in.started_at()};
+    if (in.ended() > 0) frame.ended = Enum(in.ended() - 1, OutcomeStatus::kSkipped);
+  }
+
+  void DecodeCursor(const Snapshot::Cursor& in, Cursor& cursor) {
+    cursor.phase = Enum(in.phase(), Phase::kParallel);
     if (in.node() > 0) cursor.node = Node(in.node());
     cursor.attempt = in.attempt();
     cursor.interrupted = in.interrupted();
@@ -185,13 +277,16 @@ class Decoder {
     cursor.asked_at = {in.asked_at()};
     cursor.wake_at = TimeOrNothing(in.wake_at());
     cursor.retry_delay = milliseconds(in.retry_delay());
+    cursor.index = in.index();
+    cursor.question = in.question();
+    cursor.stage = in.stage();
   }
 
-  void DecodeLast(const Snapshot::LastStage& in) {
-    LastStage& last = state_.last;
+  void DecodeLast(const Snapshot::LastStage& in, LastStage& last) {
     if (in.node() > 0) last.node = Node(in.node());
     last.status = Enum(in.status(), OutcomeStatus::kSkipped);
     last.preferred_label = in.preferred_label();
+    last.notes = in.notes();
     last.failure_signature = in.failure_signature();
     if (!in.failed()) return;
     last.failure = Failure{.message = in.failure_message(),
@@ -229,8 +324,10 @@ class Decoder {
                                .started_at = {in.started_at(i)},
                                .duration = milliseconds(in.duration(i))});
     }
-    const std::size_t in_hand = HasStageInHand(state_) && !state_.stages.empty() ? 1 : 0;
-    state_.stages_ended = static_cast<std::uint32_t>(state_.stages.size() - in_hand);
+    state_.stages_ended =
+        static_cast<std::uint32_t>(std::ranges::count_if(state_.stages, [](const StageRow& row) {
+          return row.state != StageState::kRunning && row.state != StageState::kPending;
+        }));
   }
 
   const workflow::Graph& graph_;
@@ -254,14 +351,8 @@ std::string EncodeSnapshot(const RunId& run, const workflow::Graph& graph, const
   out.set_finished_at(MsOrZero(state.finished_at));
   if (state.outcome) out.set_outcome(Number(*state.outcome) + 1);
   if (state.error) out.set_error(*state.error);
-  EncodeCursor(state.cursor, table, *out.mutable_cursor());
-  EncodeLast(state.last, table, *out.mutable_last());
-  for (const auto& [key, value] : state.context) {
-    internal::v1::ContextEntry& entry = *out.add_context();
-    entry.set_key(key);
-    entry.set_value(value);
-  }
-  out.set_response_key(state.response_key);
+  for (const auto& [number, frame] : state.frames) EncodeFrame(frame, table, *out.add_frames());
+  out.set_next_frame(state.next_frame);
   const auto encode_counts = [](const SignatureCounts& counts, auto& list) {
     for (const auto& [key, value] : counts) {
       Snapshot::Count& count = *list.Add();

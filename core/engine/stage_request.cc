@@ -27,16 +27,19 @@ std::string ReplaceGoal(std::string_view text, std::string_view goal) {
   }
 }
 
-ExecuteStage MakeStageRequest(const RunCore& core, std::uint32_t max_attempts) {
-  const workflow::Node& node = core.node();
-  const Cursor& cursor = core.state.cursor;
+ExecuteStage MakeStageRequest(const RunCore& core, const Frame& frame, std::uint32_t max_attempts) {
+  const workflow::Node& node = core.NodeOf(frame);
+  const Cursor& cursor = frame.cursor;
+  const StageRow& row = core.state.stages[cursor.stage];
   const bool is_command = node.kind == workflow::NodeKind::kCommand;
   ExecuteStage request{.execution = ExecutionId(cursor.execution),
                        .node = &node,
-                       .stage_id = StageIdOf(node, core.state.nodes[node.index].visits),
-                       .visit = core.state.nodes[node.index].visits,
+                       .stage_id = StageIdOf(node, row.visit),
+                       .visit = row.visit,
                        .attempt = cursor.attempt,
                        .max_attempts = max_attempts,
+                       .branch = frame.name,
+                       .parent_branch = core.state.frames.at(frame.parent).name,
                        .text = ReplaceGoal(is_command ? node.script : node.prompt, GoalOf(core.seed)),
                        .timeout = node.timeout,
                        .environment = {}};

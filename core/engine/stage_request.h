@@ -5,8 +5,8 @@
 
 namespace fabro::engine {
 
-// For the stage in hand.
-ExecuteStage MakeStageRequest(const RunCore& core, std::uint32_t max_attempts);
+// For the course's stage in hand.
+ExecuteStage MakeStageRequest(const RunCore& core, const Frame& frame, std::uint32_t max_attempts);
 
 // `$goal`, where no identifier goes on, becomes the goal.
 std::string ReplaceGoal(std::string_view text, std::string_view goal);

@@ -1,8 +1,9 @@
-// A run's way through its graph: enter a node, run its stage with retries, choose the next edge, end.
+// A course's way through the graph: enter a node, run its stage with retries, choose the next edge.
 #include <algorithm>
 #include <utility>
 
 #include "core/base/strings.h"
+#include "core/engine/branches.h"
 #include "core/engine/context_view.h"
 #include "core/engine/decide.h"
 #include "core/engine/retry_policy.h"
@@ -21,21 +22,17 @@ using workflow::NodeKind;
 
 namespace {
 
+// Steps in a row that need nothing from outside. More of them are a circle that nothing would ever end.
+constexpr std::uint32_t kMaxInstantSteps = 10'000;
+// How often a stage may be in hand when its server ends before the stage itself is to blame.
+constexpr std::uint32_t kMaxInterrupted = 10;
+
 // An unanswered gate never passes, whatever the node's attributes say.
 bool MayBeLenient(const Node& node) { return node.kind != NodeKind::kHuman; }
 
-bool NeedsNothingFromOutside(const RunSeed& seed, const Node& node) {
-  switch (node.kind) {
-    case NodeKind::kStart:
-    case NodeKind::kExit:
-    case NodeKind::kConditional:
-      return true;
-    case NodeKind::kAgent:
-    case NodeKind::kPrompt:
-      return seed.simulate_models;
-    default:
-      return false;
-  }
+// Entering it is a step of its own: an instant stage, the end, or branches.
+bool IsStepByItself(const RunSeed& seed, const Node& node) {
+  return node.kind == NodeKind::kParallel || IsInstant(seed, node);
 }
 
 std::string Seconds(milliseconds d) {
@@ -57,30 +54,29 @@ bool Reached(const SignatureCounts& counts, const std::string& signature, int li
 }  // namespace
 
 void Decider::GoOn() {
-  if (state_.status == RunStatus::kPaused) return ParkRun();
-  if (state_.cursor.phase == Phase::kFinishing) return CompleteRun();
-  if (state_.cursor.phase != Phase::kReady || !NeedSlot()) return;
-  if (NeedsNothingFromOutside(core_.seed, core_.node())) {
-    output_.effects.emplace_back(ContinueStep{});
-  } else {
-    EnterNode();
-  }
+  if (!IsRunning()) return;
+  if (cursor().phase == Phase::kFinishing) return CompleteRun();
+  if (cursor().phase == Phase::kParallel) return BeginBranches();
+  if (cursor().phase != Phase::kReady || !core_.has_slot) return;
+  if (!IsStepByItself(core_.seed, node())) EnterNode();  // else in the next step
 }
 
 void Decider::EnterNode() {
-  const Node& node = core_.node();
+  const Node& node = this->node();
   if (node.kind == NodeKind::kExit) return CompleteRun();
-  if (FailedWhereVisitsAreUsedUp()) return;
-  if (!IsSupported(node.kind)) {
-    return FailRun(StrCat("node \"", node.id, "\": stages of the kind ", workflow::ToString(node.kind),
-                          " cannot run yet"));
-  }
-  if (NeedsNothingFromOutside(core_.seed, node)) return RunInstantStage();
+  if (FailedInEndlessCircle()) return;
+  if (IsInstant(core_.seed, node)) return RunInstantStage();
+  if (node.kind == NodeKind::kParallel) return StartBranches();
   StartAttempt();
 }
 
-bool Decider::FailedWhereVisitsAreUsedUp() {
-  const Node& node = core_.node();
+bool Decider::FailedInEndlessCircle() {
+  const Node& node = this->node();
+  if (frame().instant_steps >= kMaxInstantSteps) {
+    FailRun(StrCat("node \"", node.id, "\": ", kMaxInstantSteps,
+                   " steps in a row needed nothing from outside; run is stuck in a cycle"));
+    return true;
+  }
   const int limit = node.max_visits.value_or(graph_.max_node_visits);
   const std::uint32_t visits = state_.nodes[node.index].visits;
   if (limit <= 0 || visits < static_cast<std::uint32_t>(limit)) return false;
@@ -90,11 +86,13 @@ bool Decider::FailedWhereVisitsAreUsedUp() {
 }
 
 void Decider::RunInstantStage() {
-  const Node& node = core_.node();
+  const Node& node = this->node();
   StartAttempt();
   Outcome outcome;
   if (node.kind == NodeKind::kConditional) {
     outcome.notes = StrCat("Conditional node evaluated: ", node.id);
+  } else if (node.kind == NodeKind::kFanIn) {
+    outcome = FanInOutcome(graph_, node, frame().results);
   } else if (node.kind != NodeKind::kStart) {
     outcome.notes = StrCat("[Simulated] ", node.id);
     const std::string response = JsonString(StrCat("[Simulated] Response for stage: ", node.id));
@@ -104,45 +102,57 @@ void Decider::RunInstantStage() {
   EndStage(std::move(outcome));
 }
 
-std::uint32_t Decider::max_attempts() const {
-  const Node& node = core_.node();
-  const bool only_once = NeedsNothingFromOutside(core_.seed, node) || node.kind == NodeKind::kWait;
-  return (only_once ? 1 : RetryPlanFor(graph_, node).max_attempts) + state_.cursor.interrupted;
+std::uint32_t Decider::max_attempts() {
+  const Node& node = this->node();
+  const bool only_once = IsStepByItself(core_.seed, node) || node.kind == NodeKind::kWait;
+  return (only_once ? 1 : RetryPlanFor(graph_, node).max_attempts) + cursor().interrupted;
 }
 
 void Decider::StartAttempt() {
-  const Node& node = core_.node();
-  if (state_.cursor.phase == Phase::kReady) {
-    emit_.StageStarted(1, max_attempts());
+  const Node& node = this->node();
+  const bool instant = IsStepByItself(core_.seed, node);
+  if (cursor().phase == Phase::kReady) {
+    emit_.StageStarted(1, max_attempts(), instant);
   } else {
-    const std::uint32_t cut_short = state_.cursor.phase == Phase::kExecuting ? 1 : 0;
-    emit_.StageStarted(state_.cursor.attempt + 1, max_attempts() + cut_short);
+    const std::uint32_t cut_short = cursor().phase == Phase::kExecuting ? 1 : 0;
+    emit_.StageStarted(cursor().attempt + 1, max_attempts() + cut_short, instant);
   }
-  if (NeedsNothingFromOutside(core_.seed, node)) return;
-  if (node.kind == NodeKind::kWait) return ParkRun();
-  if (node.kind == NodeKind::kHuman) {
-    v1::Event event = emit_.MakeEvent();
-    v1::InterviewStarted& asked = *event.mutable_interview_started();
-    asked.set_question_id(QuestionIdOf(state_.questions_asked + 1));
-    asked.set_question(node.label);
-    asked.set_stage(node.id);
-    asked.set_question_type(ToProto(workflow::QuestionTypeOf(graph_, node)));
-    emit_.Emit(event);
-    return ParkRun();
-  }
-  core_.executing = true;
-  output_.effects.emplace_back(MakeStageRequest(core_, max_attempts()));
+  if (instant || node.kind == NodeKind::kWait) return;
+  if (node.kind == NodeKind::kHuman) return Ask();
+  core_.executing.emplace(cursor().execution, at_);
+  output_.effects.emplace_back(MakeStageRequest(core_, frame(), max_attempts()));
+}
+
+void Decider::Ask() {
+  v1::Event event = emit_.MakeEvent();
+  v1::InterviewStarted& asked = *event.mutable_interview_started();
+  asked.set_question_id(QuestionIdOf(state_.questions_asked + 1));
+  asked.set_question(node().label);
+  asked.set_stage(node().id);
+  asked.set_question_type(ToProto(workflow::QuestionTypeOf(graph_, node())));
+  emit_.Emit(event);
+}
+
+// A stage that takes its server down with it each time would do so for ever.
+void Decider::RepeatLostAttempt() {
+  if (cursor().interrupted + 1 < kMaxInterrupted) return StartAttempt();
+  Outcome outcome;
+  outcome.status = OutcomeStatus::kFail;
+  outcome.failure = Failure{.message = StrCat("the server ended ", kMaxInterrupted, " times while the stage ",
+                                              node().id, " ran; it is not tried again"),
+                            .failure_class = FailureClass::kStructural};
+  EndStage(std::move(outcome));
 }
 
 void Decider::AskTimeout() {
-  const Node& node = core_.node();
-  const std::string question_id = QuestionIdOf(state_.questions_asked);
+  const Node& node = this->node();
+  const std::string question_id = QuestionIdOf(cursor().question);
   v1::Event event = emit_.MakeEvent();
   v1::InterviewTimeout& timeout = *event.mutable_interview_timeout();
   timeout.set_question_id(question_id);
   timeout.set_question(node.label);
   timeout.set_stage(node.id);
-  timeout.set_duration_ms(static_cast<std::uint64_t>((now_ - state_.cursor.asked_at).count()));
+  timeout.set_duration_ms(static_cast<std::uint64_t>((now_ - cursor().asked_at).count()));
   emit_.Emit(event);
   const Choice choice = DefaultChoice(graph_, node);
   if (!choice.selected.empty()) return EndAttempt(OutcomeOf(graph_, node, choice, ""));
@@ -155,8 +165,8 @@ void Decider::AskTimeout() {
 }
 
 void Decider::EndAttempt(Outcome outcome) {
-  const Node& node = core_.node();
-  if (IsRetryable(outcome) && state_.cursor.attempt < max_attempts()) return Retry(FailureOf(outcome, node));
+  const Node& node = this->node();
+  if (IsRetryable(outcome) && cursor().attempt < max_attempts()) return Retry(FailureOf(outcome, node));
   if (outcome.status == OutcomeStatus::kRetry) {
     outcome.failure = FailureOf(outcome, node);
     const bool partial = node.allow_partial && MayBeLenient(node);
@@ -169,24 +179,19 @@ void Decider::EndAttempt(Outcome outcome) {
 }
 
 void Decider::Retry(const Failure& failure) {
-  const RetryPlan plan = RetryPlanFor(graph_, core_.node());
-  const milliseconds delay = RetryDelay(plan, state_.cursor.retries, random_.NextUnit());
+  const RetryPlan plan = RetryPlanFor(graph_, node());
+  const milliseconds delay = RetryDelay(plan, cursor().retries, random_.NextUnit());
   emit_.StageFailed(failure, true, max_attempts());
-  emit_.StageRetrying(state_.cursor.attempt + 1, max_attempts(), delay);
-  if (delay > kMaxDelayInSlot || state_.status == RunStatus::kPaused) {
-    ParkRun();
-  } else {
-    NeedSlot();
-  }
+  emit_.StageRetrying(cursor().attempt + 1, max_attempts(), delay);
 }
 
 void Decider::EndStage(Outcome outcome) {
-  const Node& node = core_.node();
+  const Node& node = this->node();
   StateDelta delta;
   // The text of an earlier answer must not be taken for this one's.
   constexpr std::string_view kGateText = "human.gate.text";
   if (node.kind == NodeKind::kHuman && !outcome.context_updates.contains(kGateText) &&
-      state_.context.contains(kGateText)) {
+      FindValue(state_, frame(), kGateText) != nullptr) {
     delta.add_context_removed(std::string(kGateText));
   }
   for (auto& [key, value] : outcome.context_updates) {
@@ -198,21 +203,22 @@ void Decider::EndStage(Outcome outcome) {
     outcome.failure = FailureOf(outcome, node);
     delta.set_preferred_label(outcome.preferred_label);
     delta.set_notes(outcome.notes);
-    emit_.StageFailed(*outcome.failure, false, max_attempts(), delta);
+    emit_.StageFailed(*outcome.failure, false, max_attempts(), std::move(delta));
     if (FailedInCircles(outcome.failure->failure_class)) return;
   } else {
-    emit_.StageCompleted(outcome, max_attempts(), delta);
+    emit_.StageCompleted(outcome, max_attempts(), std::move(delta));
   }
   if (node.kind == NodeKind::kConditional) {  // transparent: the run is routed by the stage before it
-    outcome.status = state_.last.status;
-    outcome.preferred_label = state_.last.preferred_label;
-    outcome.failure = state_.last.failure;
+    const LastStage& last = LastOf(state_, frame());
+    outcome.status = last.status;
+    outcome.preferred_label = last.preferred_label;
+    outcome.failure = last.failure;
   }
   LeaveStage(outcome);
 }
 
 bool Decider::FailedInCircles(FailureClass failure_class) {
-  const std::string& signature = state_.last.failure_signature;
+  const std::string& signature = frame().last.failure_signature;
   const int limit = graph_.loop_restart_signature_limit;
   if (!CountsInBreaker(failure_class) || !Reached(state_.loop_failures, signature, limit)) return false;
   FailRun(StrCat("deterministic failure cycle detected: signature ", signature, " repeated ",
@@ -221,35 +227,56 @@ bool Decider::FailedInCircles(FailureClass failure_class) {
 }
 
 void Decider::LeaveStage(const Outcome& outcome) {
-  const Node& node = core_.node();
-  const ContextView context(core_.seed, state_);
+  const Node& node = this->node();
+  const ContextView context(core_.seed, state_, frame());
   const RouteRequest request{.status = outcome.status,
                              .preferred_label = outcome.preferred_label,
                              .suggested_next_ids = outcome.suggested_next_ids};
-  if (const std::optional<Route> route = ChooseEdge(graph_, node, request, context, random_)) {
-    emit_.EdgeSelected(node, graph_.to(*route->edge), route->edge, route->reason, outcome);
-    if (route->edge->loop_restart && !RestartLoop(*route->edge)) return;
-  } else if (outcome.status == OutcomeStatus::kFail) {
-    const Node* target = RetryTargetOf(graph_, node);
-    if (target == nullptr) {
-      const std::string_view reason = outcome.failure ? outcome.failure->message : std::string_view();
-      return FailRun(StrCat("stage ", node.id, " failed with no outgoing fail edge",
-                            reason.empty() ? "" : ": ", TruncateUtf8(reason, kMaxKeptMessage)));
-    }
-    emit_.EdgeSelected(node, *target, nullptr, EdgeReason::kRetryTarget, outcome);
+  if (node.kind == NodeKind::kParallel && !node.out.empty()) {  // its edges are the branches
+    emit_.EdgeSelected(node, graph_.nodes[node.join], nullptr, EdgeReason::kJump, outcome);
+  } else if (const std::optional<Route> route = ChooseEdge(graph_, node, request, context, random_)) {
+    if (!TakeEdge(*route->edge, route->reason, outcome)) return;
+  } else if (outcome.status == OutcomeStatus::kFail && !FollowFailure(outcome)) {
+    return;
   }
   emit_.CheckpointCompleted(node, outcome.status);
+  const bool leads_on = cursor().phase == Phase::kReady;
+  if (at_ != 0 && (!leads_on || IsWayOut(cursor().node))) return EndBranch(StatusOf(frame()));
   GoOn();
 }
 
+bool Decider::TakeEdge(const workflow::Edge& edge, EdgeReason reason, const Outcome& outcome) {
+  emit_.EdgeSelected(graph_.from(edge), graph_.to(edge), &edge, reason, outcome);
+  if (!edge.loop_restart) return true;
+  if (at_ == 0) return RestartLoop(edge);
+  FailRun(StrCat("loop_restart from ", graph_.from(edge).id, " to ", graph_.to(edge).id,
+                 ": a parallel branch cannot start the run over"));
+  return false;
+}
+
+// False: the run failed. A branch may just end.
+bool Decider::FollowFailure(const Outcome& outcome) {
+  const Node& node = this->node();
+  const Node* target = at_ == 0 ? RetryTargetOf(graph_, node) : BranchRetryTargetOf(graph_, node);
+  if (target != nullptr) {
+    emit_.EdgeSelected(node, *target, nullptr, EdgeReason::kRetryTarget, outcome);
+    return true;
+  }
+  if (at_ != 0) return true;
+  const std::string_view reason = outcome.failure ? outcome.failure->message : std::string_view();
+  FailRun(StrCat("stage ", node.id, " failed with no outgoing fail edge", reason.empty() ? "" : ": ",
+                 TruncateUtf8(reason, kMaxKeptMessage)));
+  return false;
+}
+
 bool Decider::RestartLoop(const workflow::Edge& edge) {
-  const std::optional<Failure>& failure = state_.last.failure;
+  const std::optional<Failure>& failure = frame().last.failure;
   if (failure && failure->failure_class != FailureClass::kTransientInfra) {
     FailRun(StrCat("loop_restart blocked: failure_class=", ToString(failure->failure_class),
                    " (requires transient_infra)"));
     return false;
   }
-  const std::string signature = state_.last.failure_signature;
+  const std::string signature = frame().last.failure_signature;
   v1::Event event = emit_.MakeEvent();
   event.mutable_loop_restart()->set_from_node(graph_.from(edge).id);
   event.mutable_loop_restart()->set_to_node(graph_.to(edge).id);
@@ -262,40 +289,6 @@ bool Decider::RestartLoop(const workflow::Edge& edge) {
   }
   emit_.RunStarted();  // clients know the new round by it
   return true;
-}
-
-void Decider::CompleteRun() {
-  if (const Node* gate = FindUnsatisfiedGate(graph_, state_)) {
-    const Node* target = RetryTargetOf(graph_, *gate);
-    if (target == nullptr || target->kind == NodeKind::kExit) {  // from the exit to itself there is no way on
-      return FailRun(StrCat("goal gate unsatisfied for node ", gate->id, " and no retry target"));
-    }
-    Outcome outcome;
-    outcome.status = state_.nodes[gate->index].outcome->status;
-    emit_.EdgeSelected(core_.node(), *target, nullptr, EdgeReason::kRetryTarget, outcome);
-    return GoOn();
-  }
-  const LastStage& last = state_.last;
-  OutcomeStatus status = OutcomeStatus::kSuccess;
-  if (last.node && last.status == OutcomeStatus::kPartialSuccess) status = OutcomeStatus::kPartialSuccess;
-  if (last.node && last.status == OutcomeStatus::kFail) {
-    status = OutcomeStatus::kPartialSuccess;
-    emit_.Warning("failed_stage_before_exit",
-                  StrCat("The last stage before the exit, ", graph_.nodes[*last.node].id, ", failed."));
-  }
-  v1::Event event = emit_.MakeEvent();
-  event.mutable_workflow_run_completed()->set_duration_ms(emit_.RunDurationMs());
-  event.mutable_workflow_run_completed()->set_status(ToProto(status));
-  emit_.Emit(event);
-  output_.effects.emplace_back(RunFinished{});
-}
-
-void Decider::FailRun(std::string error) {
-  v1::Event event = emit_.MakeEvent();
-  event.mutable_workflow_run_failed()->set_error(std::move(error));
-  event.mutable_workflow_run_failed()->set_duration_ms(emit_.RunDurationMs());
-  emit_.Emit(event);
-  output_.effects.emplace_back(RunFinished{});
 }
 
 }  // namespace fabro::engine

@@ -1,5 +1,6 @@
 #include "core/engine/views.h"
 
+#include <algorithm>
 #include <array>
 
 #include "core/base/strings.h"
@@ -35,11 +36,28 @@ std::string OutcomeJson(const NodeOutcome& outcome) {
   return out + "}";
 }
 
-std::string LastResponse(const RunState& state) {
-  const auto found = state.context.find(state.response_key);
-  if (found == state.context.end()) return "";
-  const std::string text = TextOf(found->second);
+// The last response before the course came here, its own or one of the course it branched off.
+std::string LastResponse(const RunState& state, const Frame& frame) {
+  const Frame* at = &frame;
+  while (at->response_key.empty() && at->number != 0) at = &state.frames.at(at->parent);
+  const std::string* found = FindValue(state, *at, at->response_key);
+  if (found == nullptr) return "";
+  const std::string text = TextOf(*found);
   return std::string(TruncateUtf8(text, kMaxQuestionContext));
+}
+
+QuestionView QuestionOf(const RunCore& core, const Frame& frame) {
+  const workflow::Node& node = core.NodeOf(frame);
+  return {.id = QuestionIdOf(frame.cursor.question),
+          .text = node.label,
+          .type = workflow::QuestionTypeOf(core.graph(), node),
+          .options = workflow::HumanOptions(core.graph(), node),
+          .allow_freeform = workflow::AllowsFreeform(core.graph(), node),
+          .stage_id = StageIdOf(core.graph(), core.state.stages[frame.cursor.stage]),
+          .context = LastResponse(core.state, frame),
+          .asked_at = frame.cursor.asked_at,
+          .expires_at = frame.cursor.wake_at,
+          .default_choice = node.human_default_choice};
 }
 
 }  // namespace
@@ -50,19 +68,14 @@ std::string_view ToString(StageState state) {
 }
 
 std::vector<QuestionView> QuestionsOf(const RunCore& core) {
-  const RunState& state = core.state;
-  if (state.cursor.phase != Phase::kAsking) return {};
-  const workflow::Node& node = core.node();
-  return {QuestionView{.id = QuestionIdOf(state.questions_asked),
-                       .text = node.label,
-                       .type = workflow::QuestionTypeOf(core.graph(), node),
-                       .options = workflow::HumanOptions(core.graph(), node),
-                       .allow_freeform = workflow::AllowsFreeform(core.graph(), node),
-                       .stage_id = StageIdOf(node, state.nodes[node.index].visits),
-                       .context = LastResponse(state),
-                       .asked_at = state.cursor.asked_at,
-                       .expires_at = state.cursor.wake_at,
-                       .default_choice = node.human_default_choice}};
+  std::vector<const Frame*> asking;
+  for (const auto& [number, frame] : core.state.frames) {
+    if (frame.cursor.phase == Phase::kAsking) asking.push_back(&frame);
+  }
+  std::ranges::sort(asking, {}, [](const Frame* frame) { return frame->cursor.question; });
+  std::vector<QuestionView> questions;
+  for (const Frame* frame : asking) questions.push_back(QuestionOf(core, *frame));
+  return questions;
 }
 
 std::vector<StageView> StagesOf(const RunCore& core) {
@@ -91,7 +104,7 @@ std::optional<CheckpointView> CheckpointOf(const RunCore& core) {
                       .current_node = graph.nodes[state.checkpoint->node].id,
                       .completed_nodes = {},
                       .node_retries = {},
-                      .context_values = ContextView(core.seed, state).Json(),
+                      .context_values = ContextView(core.seed, state, state.own()).Json(),
                       .node_outcomes = "{",
                       .next_node_id = std::nullopt,
                       .git_commit_sha = std::nullopt,

@@ -83,6 +83,8 @@ v1::EdgeReason ToProto(EdgeReason reason) {
       return v1::EDGE_REASON_UNCONDITIONAL;
     case EdgeReason::kRetryTarget:
       return v1::EDGE_REASON_RETRY_TARGET;
+    case EdgeReason::kJump:
+      return v1::EDGE_REASON_JUMP;
   }
   return v1::EDGE_REASON_UNSPECIFIED;
 }
@@ -99,6 +101,16 @@ v1::QuestionType ToProto(workflow::QuestionType type) {
       return v1::QUESTION_TYPE_FREEFORM;
   }
   return v1::QUESTION_TYPE_UNSPECIFIED;
+}
+
+v1::JoinPolicy ToProto(workflow::JoinPolicy policy) {
+  switch (policy) {
+    case workflow::JoinPolicy::kWaitAll:
+      return v1::JOIN_POLICY_WAIT_ALL;
+    case workflow::JoinPolicy::kFirstSuccess:
+      return v1::JOIN_POLICY_FIRST_SUCCESS;
+  }
+  return v1::JOIN_POLICY_UNSPECIFIED;
 }
 
 }  // namespace fabro::engine

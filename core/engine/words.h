@@ -4,12 +4,14 @@
 #include "core/engine/outcome.h"
 #include "core/engine/routing.h"
 #include "core/workflow/human_options.h"
+#include "core/workflow/kinds.h"
 
 namespace fabro::v1 {
 enum OutcomeStatus : int;
 enum FailureClass : int;
 enum EdgeReason : int;
 enum QuestionType : int;
+enum JoinPolicy : int;
 }  // namespace fabro::v1
 
 namespace fabro::engine {
@@ -20,5 +22,6 @@ v1::FailureClass ToProto(FailureClass failure_class);
 FailureClass FromProto(v1::FailureClass failure_class);  // ... as deterministic
 v1::EdgeReason ToProto(EdgeReason reason);
 v1::QuestionType ToProto(workflow::QuestionType type);
+v1::JoinPolicy ToProto(workflow::JoinPolicy policy);
 
 }  // namespace fabro::engine

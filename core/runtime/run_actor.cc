@@ -6,6 +6,7 @@
 #include "core/base/log.h"
 #include "core/base/status_macros.h"
 #include "core/events/event_hub.h"
+#include "core/runtime/execution.h"
 #include "core/scheduler/timers.h"
 
 namespace fabro::runtime {
@@ -40,38 +41,6 @@ struct RunActor::Batch {
   std::vector<engine::Effect> effects;
   std::vector<std::pair<std::shared_ptr<Reply>, absl::Status>> replies;
   bool wants_continue = false;
-};
-
-struct RunActor::Execution {
-  engine::ExecutionId id{};
-  stages::StageRequest request;
-  std::atomic<std::chrono::steady_clock::time_point> last_sign;
-  TaskHandle stage;
-  TaskHandle watch;
-};
-
-// Each piece of output waits until it is durable before the stage is read further.
-class RunActor::OutputSink final : public stages::StageOutputSink {
- public:
-  OutputSink(RunActor& actor, engine::ExecutionId execution) : actor_(actor), execution_(execution) {}
-
-  Task<void> Write(bool is_stderr, std::string text) override {
-    engine::StageOutput output;
-    output.execution = execution_;
-    output.stream = is_stderr ? engine::StageOutput::Stream::kStderr : engine::StageOutput::Stream::kStdout;
-    output.text = std::move(text);
-    Message message;
-    message.body = engine::Input(std::move(output));
-    message.reply = std::make_shared<Reply>();
-    const std::shared_ptr<Reply> reply = message.reply;
-    const absl::Status sent = co_await actor_.inbox_.Send(std::move(message));
-    if (sent.ok())
-      (void)co_await reply->done.Wait();  // a run that is over takes no output: nothing to do about it
-  }
-
- private:
-  RunActor& actor_;
-  const engine::ExecutionId execution_;
 };
 
 RunActor::RunActor(const Work& work, RunId run, std::function<bool(RunActor&)> retire)
@@ -135,7 +104,7 @@ Task<absl::Status> RunActor::Load() {
 }
 
 bool RunActor::HasNothingToDo() const {
-  if (execution_) return false;
+  if (!executions_.empty()) return false;
   return suspending_ || !has_slot_;
 }
 
@@ -162,7 +131,7 @@ Task<absl::Status> RunActor::Process(Message first) {
     }
     if (!batch.records.empty()) {
       work_.hub.Publish(id_, machine_->head());
-      if (execution_) execution_->last_sign = work_.time.Steady();
+      NoteSignOfLife();
     }
     if (const auto wake_at = machine_->wake_at()) work_.timers.Arm(*wake_at);
     for (auto& [reply, refusal] : batch.replies) {
@@ -179,12 +148,8 @@ Task<absl::Status> RunActor::Process(Message first) {
 
 void RunActor::Apply(Message message, Batch& batch) {
   if (const auto* input = std::get_if<engine::Input>(&message.body)) {
-    const auto* finished = std::get_if<engine::StageFinished>(input);
-    if (finished != nullptr && execution_ && execution_->id == finished->execution) {
-      execution_->watch.Cancel();
-      execution_.reset();
-      if (slot_is_due_) GiveSlotBack();
-    }
+    if (const auto* finished = std::get_if<engine::StageFinished>(input))
+      ForgetExecution(finished->execution);
     ApplyInput(*input, std::move(message.reply), batch);
     return;
   }
@@ -206,18 +171,6 @@ void RunActor::ApplyGrant(Batch& batch) {
     resume.crashed = std::exchange(crashed_, false);
     ApplyInput(resume, nullptr, batch);
   }
-}
-
-// What the watchdog saw may be over: another stage is in hand by now, or its output waited for a disk that
-// was full.
-void RunActor::ApplySilence(engine::ExecutionId execution, Batch& batch) {
-  if (!execution_ || execution_->id != execution) return;
-  const auto idle =
-      std::chrono::duration_cast<milliseconds>(work_.time.Steady() - execution_->last_sign.load());
-  if (idle < machine_->stall_timeout()) return Watch();
-  engine::Stalled stalled;
-  stalled.idle = std::chrono::duration_cast<std::chrono::seconds>(idle);
-  ApplyInput(engine::Input(stalled), nullptr, batch);
 }
 
 void RunActor::ApplyInput(const engine::Input& input, std::shared_ptr<Reply> reply, Batch& batch) {
@@ -285,10 +238,14 @@ Task<absl::StatusOr<bool>> RunActor::LearnOutcome(EventSeq expected) {
 void RunActor::Perform(const engine::Effect& effect) {
   if (const auto* execute = std::get_if<engine::ExecuteStage>(&effect)) {
     // Not if a command that came with it has called it off.
-    if (!suspending_ && machine_->executing() == execute->execution) Execute(*execute);
+    if (!suspending_ && machine_->IsExecuting(execute->execution)) Execute(*execute);
   } else if (const auto* cancel = std::get_if<engine::CancelStage>(&effect)) {
-    if (execution_ && execution_->id == cancel->execution) execution_->stage.Cancel();
+    StopExecution(cancel->execution);
   } else if (std::holds_alternative<engine::RequestSlot>(effect)) {
+    if (std::exchange(slot_is_due_, false)) {  // what it waited for is here before its last process has gone
+      inbox_.SendBeyondCapacity(Message{SlotGranted{}, nullptr});
+      return;
+    }
     has_slot_ = false;
     work_.admission.Enqueue(id_, scheduler::Admission::Class::kResumable, row_.priority, row_.queue_key);
   } else {  // Park, RunFinished
@@ -297,58 +254,10 @@ void RunActor::Perform(const engine::Effect& effect) {
 }
 
 void RunActor::GiveSlotBack() {
-  slot_is_due_ = execution_ != nullptr;  // its processes still run: the slot is theirs until they have ended
+  slot_is_due_ = !executions_.empty();  // its processes still run: the slot is theirs until they have ended
   if (slot_is_due_) return;
   has_slot_ = false;
   work_.admission.Leave(id_);
-}
-
-void RunActor::Execute(const engine::ExecuteStage& effect) {
-  auto execution = std::make_shared<Execution>();
-  execution->id = effect.execution;
-  execution->last_sign = work_.time.Steady();
-  stages::StageRequest& request = execution->request;
-  request.run = id_;
-  request.node = effect.node;
-  request.text = effect.text;
-  request.work_dir = work_dir_;
-  request.environment = work_.stage_environment;
-  for (const auto& variable : effect.environment) request.environment.push_back(variable);
-  if (effect.timeout) request.timeout = *effect.timeout;
-  execution_ = execution;
-  execution->stage = stage_scope_.Spawn("stage", RunStage(execution));
-  Watch();
-}
-
-void RunActor::Watch() {
-  const milliseconds limit = machine_->stall_timeout();
-  if (limit.count() <= 0) return;
-  execution_->watch = stage_scope_.Spawn("stall watchdog", WatchForStall(execution_, limit));
-}
-
-Task<void> RunActor::RunStage(std::shared_ptr<Execution> execution) {
-  OutputSink sink(*this, execution->id);
-  engine::StageFinished finished;
-  finished.execution = execution->id;
-  finished.outcome = co_await work_.stages.Run(execution->request, &sink);
-  Message message;
-  message.body = engine::Input(std::move(finished));
-  inbox_.SendBeyondCapacity(std::move(message));
-}
-
-Task<void> RunActor::WatchForStall(std::shared_ptr<Execution> execution, milliseconds limit) {
-  while (true) {
-    const auto idle =
-        std::chrono::duration_cast<milliseconds>(work_.time.Steady() - execution->last_sign.load());
-    if (idle >= limit) {
-      Message message;
-      message.body = StageSilent{execution->id};
-      inbox_.SendBeyondCapacity(std::move(message));
-      co_return;
-    }
-    const absl::Status slept = co_await work_.time.Sleep(limit - idle);
-    if (!slept.ok()) co_return;
-  }
 }
 
 storage::RunRow RunActor::BuildRow() const {

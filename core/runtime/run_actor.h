@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -76,7 +77,7 @@ class RunActor {
   Task<absl::Status> Process(Message first);
   void Apply(Message message, Batch& batch);
   void ApplyGrant(Batch& batch);
-  void ApplySilence(engine::ExecutionId execution, Batch& batch);
+  void ApplySilence(engine::ExecutionId id, Batch& batch);
   void ApplyInput(const engine::Input& input, std::shared_ptr<Reply> reply, Batch& batch);
   Task<absl::Status> Commit(Batch& batch);
   Task<absl::StatusOr<bool>> LearnOutcome(EventSeq expected);
@@ -84,7 +85,10 @@ class RunActor {
   void Execute(const engine::ExecuteStage& effect);
   Task<void> RunStage(std::shared_ptr<Execution> execution);
   Task<void> WatchForStall(std::shared_ptr<Execution> execution, std::chrono::milliseconds limit);
-  void Watch();
+  void StopExecution(engine::ExecutionId id);
+  void ForgetExecution(engine::ExecutionId id);
+  void NoteSignOfLife();
+  void Watch(const std::shared_ptr<Execution>& execution);
   storage::RunRow BuildRow() const;
   void GiveSlotBack();
   bool HasNothingToDo() const;
@@ -103,8 +107,8 @@ class RunActor {
   bool crashed_ = false;  // the run was active when its last owner went
   bool retired_while_loading_ = false;
   bool has_slot_ = false;
-  bool slot_is_due_ = false;  // to be given back when the stage in hand has ended
-  std::shared_ptr<Execution> execution_;
+  bool slot_is_due_ = false;  // to be given back when the last stage in hand has ended
+  std::map<engine::ExecutionId, std::shared_ptr<Execution>> executions_;  // those told to stop among them
   TaskScope stage_scope_;
 };
 

@@ -81,6 +81,7 @@ struct Node {
   // Parallel.
   JoinPolicy join_policy = JoinPolicy::kWaitAll;
   int max_parallel = 4;
+  NodeIndex join = 0;  // where the branches end and the run goes on (join.h)
 
   // Wait.
   std::chrono::milliseconds duration{0};

@@ -4,6 +4,7 @@
 
 #include "core/base/strings.h"
 #include "core/workflow/build.h"
+#include "core/workflow/join.h"
 #include "core/workflow/parser.h"
 #include "core/workflow/rules.h"
 #include "core/workflow/validate.h"
@@ -60,7 +61,10 @@ LoadResult LoadWorkflow(std::string_view source, const Variables& variables, con
   Validate(built.graph, built.stylesheet, options, diagnostics);
 
   LoadResult result;
-  if (!diagnostics.has_errors()) result.graph = std::make_shared<const Graph>(std::move(built.graph));
+  if (!diagnostics.has_errors()) {
+    ResolveJoins(built.graph);
+    result.graph = std::make_shared<const Graph>(std::move(built.graph));
+  }
   result.diagnostics = diagnostics.Take();
   return result;
 }

@@ -51,7 +51,7 @@ Machine MachineInTheCircle(const engine::RunSeed& seed, Timestamp now, std::vect
   };
   feed(engine::Start{});
   feed(engine::Continue{});
-  engine::StageFinished finished{.execution = *machine.executing()};
+  engine::StageFinished finished{.execution = machine.Executions().front().execution};
   finished.outcome.context_updates = {
       {"left", "1000000000"}, {"name", "\"abc\""}, {"command.output", "\"ok\""}};
   feed(finished);

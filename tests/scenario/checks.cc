@@ -2,9 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
 #include <span>
 
 #include "core/base/error.h"
+#include "fabro/internal/v1/state.pb.h"
 #include "fabro/v1/event.pb.h"
 #include "tests/scenario/render.h"
 
@@ -23,12 +25,14 @@ bool IsTerminalEvent(const v1::Event& event) {
 void CheckLog(const Player& player) {
   std::uint64_t id = 0;
   std::int64_t last_ms = 0;
-  int open_stages = 0;
   bool ended = false;
-  std::string in_hand;
+  // By course: the node of the stage in hand.
+  std::map<std::uint32_t, std::string> in_hand;
   for (const Record& record : player.records()) {
     v1::Event event;
+    internal::v1::StateDelta delta;
     ASSERT_TRUE(event.ParseFromString(record.event));
+    ASSERT_TRUE(delta.ParseFromString(record.delta));
     EXPECT_EQ(event.id(), ++id);
     EXPECT_EQ(event.run_id(), player.seed().id.ToString());
     const std::int64_t ms = event.ts().seconds() * 1000 + event.ts().nanos() / 1'000'000;
@@ -36,21 +40,19 @@ void CheckLog(const Player& player) {
     last_ms = ms;
     EXPECT_FALSE(ended) << "event " << id << " follows the terminal one";
     ended = IsTerminalEvent(event);
-    if (event.has_stage_started() && in_hand.empty()) {
-      in_hand = event.stage_started().node_id();
-      ++open_stages;
+    if (event.has_stage_started()) {
+      const std::string& node = event.stage_started().node_id();
+      const auto [at, is_new] = in_hand.emplace(delta.frame(), node);
+      EXPECT_TRUE(is_new || at->second == node) << "event " << id;
     }
-    const bool stage_ended =
-        event.has_stage_completed() || (event.has_stage_failed() && !event.stage_failed().will_retry());
-    if (stage_ended) {
-      --open_stages;
-      in_hand.clear();
+    const bool failed = event.has_stage_failed() && !event.stage_failed().will_retry();
+    if (event.has_stage_completed() || failed) {
+      EXPECT_EQ(in_hand.erase(delta.frame()), 1U) << "event " << id << " ends no stage";
     }
-    EXPECT_TRUE(open_stages == 0 || open_stages == 1) << "event " << id;
   }
   EXPECT_EQ(ended, IsTerminal(player.machine().status()));
   if (ended) {
-    EXPECT_EQ(open_stages, 0) << "a stage never ended";
+    EXPECT_TRUE(in_hand.empty()) << "a stage never ended";
   }
 }
 

@@ -176,9 +176,9 @@ std::optional<engine::Input> Player::InputOf(const Words& words) {
   if (verb == "slot") return engine::Resume{};
   if (verb == "continue") return engine::Continue{};
   if (verb == "stage" && words.size() >= 3) return StageInput(words);
-  if (verb == "output" && words.size() == 3) {
+  if (verb == "output" && words.size() >= 3) {
     using Stream = engine::StageOutput::Stream;
-    return engine::StageOutput{.execution = machine_->executing().value_or(engine::ExecutionId{}),
+    return engine::StageOutput{.execution = ExecutionOf(ValueOf(words, "of")),
                                .stream = words[1] == "stderr" ? Stream::kStderr : Stream::kStdout,
                                .text = words[2]};
   }
@@ -193,21 +193,26 @@ std::optional<engine::Input> Player::InputOf(const Words& words) {
   if (verb == "pause") return engine::Pause{By(words)};
   if (verb == "unpause") return engine::Unpause{By(words)};
   if (verb == "answer") return AnswerOf(words);
-  if (verb == "stall" && words.size() == 2) {
+  if (verb == "stall" && words.size() >= 2) {
     const auto idle = ParseDuration(words[1]).value_or(std::chrono::milliseconds(0));
-    return engine::Stalled{std::chrono::duration_cast<std::chrono::seconds>(idle)};
+    return engine::Stalled{.execution = ExecutionOf(ValueOf(words, "of")),
+                           .idle = std::chrono::duration_cast<std::chrono::seconds>(idle)};
   }
   return std::nullopt;
+}
+
+// By stage id or node id; without a name the oldest one. None: an execution that is not there.
+engine::ExecutionId Player::ExecutionOf(const std::optional<std::string>& name) const {
+  for (const engine::ExecutionView& execution : machine_->Executions()) {
+    if (!name || execution.stage_id == *name || execution.node_id == *name) return execution.execution;
+  }
+  return engine::ExecutionId{};
 }
 
 // stage NODE STATUS ["MESSAGE" CLASS] [label=...] [next=a,b] [set KEY=JSON]... [notes=...] [files=a,b]
 // [as=EXECUTION]
 std::optional<engine::Input> Player::StageInput(const Words& words) {
-  if (words[1] != machine_->current_node()) {
-    Say(StrCat("error: the run is at ", machine_->current_node()));
-    return std::nullopt;
-  }
-  engine::StageFinished finished{.execution = machine_->executing().value_or(engine::ExecutionId{})};
+  engine::StageFinished finished{.execution = ExecutionOf(words[1])};
   if (const auto execution = ValueOf(words, "as")) {
     finished.execution = engine::ExecutionId(static_cast<std::uint64_t>(ParseInt(*execution).value_or(0)));
   }

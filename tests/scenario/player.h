@@ -48,6 +48,7 @@ class Player {
   bool Show(const std::vector<std::string>& words);
   std::optional<engine::Input> InputOf(const std::vector<std::string>& words);
   std::optional<engine::Input> StageInput(const std::vector<std::string>& words);
+  engine::ExecutionId ExecutionOf(const std::optional<std::string>& name) const;
   void Say(std::string line) { said_.push_back(std::move(line)); }
 
   engine::RunSeed seed_;

@@ -13,7 +13,7 @@
 namespace fabro::scenario {
 namespace {
 
-constexpr std::array<std::string_view, 4> kWorkflows{
+constexpr std::array<std::string_view, 6> kWorkflows{
     R"(digraph everything {
   graph [goal="Walk", max_node_visits=6, retry_target=draft]
   start -> draft
@@ -63,6 +63,45 @@ constexpr std::array<std::string_view, 4> kWorkflows{
   think -> pick
   nap -> exit
 })",
+    R"(digraph side_by_side {
+  graph [max_node_visits=8]
+  start -> fan
+  fan [shape=component, max_parallel=2]
+  a [shape=parallelogram, script="a", retry_policy=aggressive]
+  b [shape=hexagon, label="B?", timeout="40s"]
+  c [shape=insulator, duration="15s"]
+  d [shape=parallelogram, script="d", max_retries=1]
+  gate [shape=diamond]
+  join [shape=tripleoctagon]
+  fan -> a  fan -> b  fan -> c
+  a -> gate
+  gate -> join [condition="outcome=success"]
+  gate -> a
+  b -> d [label="Yes"]
+  b -> join [label="No"]
+  c -> d -> join
+  join -> fan [condition="context.again=true"]
+  join -> exit
+})",
+    R"(digraph nested {
+  graph [max_node_visits=8]
+  start -> outer
+  outer [shape=component]
+  inner [shape=component, join_policy=first_success]
+  outer -> inner  outer -> plain
+  inner -> x  inner -> y
+  x [shape=parallelogram, script="x"]
+  y [shape=hexagon, label="Y?"]
+  plain [shape=parallelogram, script="p", max_retries=2]
+  x -> inner_join  y -> inner_join [label="Go"]
+  inner_join [shape=tripleoctagon]
+  inner_join -> last
+  last [shape=box, prompt="l"]
+  last -> outer_join
+  plain -> outer_join
+  outer_join [shape=tripleoctagon]
+  outer_join -> exit
+})",
 };
 
 class Writer {
@@ -70,12 +109,14 @@ class Writer {
   explicit Writer(std::uint32_t seed) : chance_(seed) {}
 
   std::string Line(const engine::Machine& machine) {
-    const std::string node(machine.current_node().empty() ? "none" : machine.current_node());
     // What fits the moment comes often, or the walks would not get far.
     if (machine.status() == RunStatus::kQueued && Below(3) > 0) return "start";
-    if (machine.executing() && Below(3) > 0) return StrCat("stage ", node, " ", Pick(kEnds));
-    if (machine.activity() == engine::Activity::kActive && !machine.executing() && Below(3) > 0)
-      return "slot";
+    const std::vector<engine::ExecutionView> executions = machine.Executions();
+    if (!executions.empty() && Below(3) > 0) {
+      const std::size_t which = Below(static_cast<std::uint32_t>(executions.size()));
+      return StrCat("stage ", executions[which].stage_id, " ", Pick(kEnds));
+    }
+    if (machine.activity() == engine::Activity::kActive && executions.empty() && Below(3) > 0) return "slot";
     if (!machine.question_text().empty() && Below(3) > 0) {
       return StrCat("answer ", machine.OpenQuestions().front().id, " ", Pick(kAnswers), " by walker");
     }
@@ -122,7 +163,8 @@ class Writer {
 std::string HelpfulLine(const engine::Machine& machine) {
   if (machine.status() == RunStatus::kQueued) return "start";
   if (machine.status() == RunStatus::kPaused) return "unpause by helper";
-  if (machine.executing()) return StrCat("stage ", machine.current_node(), " success set again=false");
+  const std::vector<engine::ExecutionView> executions = machine.Executions();
+  if (!executions.empty()) return StrCat("stage ", executions.front().stage_id, " success set again=false");
   if (!machine.question_text().empty()) {
     const engine::QuestionView question = machine.OpenQuestions().front();
     return StrCat("answer ", question.id, " key=", question.options.front().key, " by helper");

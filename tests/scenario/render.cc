@@ -78,6 +78,8 @@ struct EffectText {
   std::string operator()(const engine::ExecuteStage& e) const {
     std::string out = StrCat("execute ", e.stage_id, " attempt ", e.attempt, "/", e.max_attempts, " visit ",
                              e.visit, " as ", static_cast<std::uint64_t>(e.execution));
+    if (!e.branch.empty()) out += StrCat(" in ", e.branch);
+    if (!e.parent_branch.empty()) out += StrCat(" of ", e.parent_branch);
     if (!e.text.empty()) out += " text=" + Quote(e.text);
     if (e.timeout) out += " timeout=" + FormatDuration(*e.timeout);
     return out;
@@ -115,8 +117,9 @@ std::vector<std::string> RenderRecord(const engine::Record& record) {
   event.GetReflection()->ListFields(event, &fields);
   const FieldDescriptor* payload = fields.back();
   const std::string text = RenderFields(event.GetReflection()->GetMessage(event, payload));
+  const std::string branch = delta.frame() == 0 ? "" : StrCat("[", delta.frame(), "] ");
   std::vector<std::string> lines{
-      StrCat(event.id(), " ", payload->message_type()->name(), text.empty() ? "" : " ", text)};
+      StrCat(event.id(), " ", branch, payload->message_type()->name(), text.empty() ? "" : " ", text)};
   for (const auto& entry : delta.context_updates()) {
     lines.push_back(StrCat("  context ", entry.key(), " = ", entry.value()));
   }
@@ -137,7 +140,11 @@ std::string RenderState(const engine::Machine& machine, Timestamp now) {
     out += StrCat(" at ", machine.current_node());
   }
   if (machine.activity() != engine::Activity::kEnded) out += StrCat(", ", ActivityWord(machine.activity()));
-  if (machine.executing()) out += ", executing";
+  const std::vector<engine::ExecutionView> executions = machine.Executions();
+  if (!executions.empty()) out += ", executing";
+  const bool elsewhere =
+      executions.size() > 1 || (!executions.empty() && executions.front().node_id != machine.current_node());
+  for (std::size_t i = 0; elsewhere && i < executions.size(); ++i) out += " " + executions[i].stage_id;
   if (machine.wake_at()) {
     const auto left = std::max(*machine.wake_at() - now, std::chrono::milliseconds(0));
     out += StrCat(", wakes in ", FormatDuration(left));

@@ -211,6 +211,97 @@ TEST_F(SupervisorTest, CancelsParkedAndPausedRuns) {
   ExpectNothingHeld();
 }
 
+constexpr const char* kFan = R"(digraph fan {
+  start -> fan
+  fan [shape=component]
+  a [shape=parallelogram, script="a"]
+  b [shape=parallelogram, script="b"]
+  join [shape=tripleoctagon]
+  fan -> a -> join
+  fan -> b -> join
+  join -> exit
+})";
+constexpr const char* kRace = R"(digraph race {
+  start -> fan
+  fan [shape=component, join_policy=first_success]
+  a [shape=parallelogram, script="a"]
+  b [shape=parallelogram, script="b"]
+  join [shape=tripleoctagon]
+  fan -> a -> join
+  fan -> b -> join
+  join -> gate
+  gate [shape=hexagon, label="Ship?"]
+  ship [shape=parallelogram, script="ship"]
+  gate -> ship [label="Yes"]
+  ship -> exit
+})";
+
+TEST_F(SupervisorTest, BranchesWorkSideBySideInOneSlot) {
+  RunWorld& world = Begin(1);
+  world.stages.Hold("a");
+  world.stages.Hold("b");
+  const RunId run = world.Create(kFan);
+  world.stages.AwaitRunning("a", 1);
+  world.stages.AwaitRunning("b", 1);
+  EXPECT_EQ(world.admission.counts().held, 1U);
+  world.stages.Finish("b");
+  world.AwaitRow(run, [](const auto& row) { return row.stage_count == 2; });
+  EXPECT_EQ(world.stages.active(), 1);
+  world.stages.Finish("a");
+  EXPECT_EQ(world.AwaitEnd(run).status, RunStatus::kCompleted);
+  ExpectNothingHeld();
+}
+
+TEST_F(SupervisorTest, CancelStopsEveryBranchAndKeepsTheSlotUntilTheLastIsGone) {
+  RunWorld& world = Begin(1);
+  world.stages.Hold("a");
+  world.stages.Hold("b");
+  world.stages.SetSlowToDie(true);
+  const RunId run = world.Create(kFan);
+  world.stages.AwaitRunning("a", 1);
+  world.stages.AwaitRunning("b", 1);
+  const auto cancelled = world.Tell(run, engine::Cancel{"ann"});
+  ASSERT_TRUE(cancelled.ok()) << cancelled.status();
+  EXPECT_EQ(cancelled->status, RunStatus::kCancelled);
+  world.stages.AwaitDying(2);
+  EXPECT_EQ(world.admission.counts().held, 1U);
+  world.stages.LetDie();
+  ExpectNothingHeld();
+}
+
+TEST_F(SupervisorTest, AFinishedBranchIsNotRepeatedAfterARestart) {
+  Begin();
+  world_->stages.Hold("b");
+  const RunId run = world_->Create(kFan);
+  world_->stages.AwaitRunning("b", 1);
+  world_->AwaitRow(run, [](const auto& row) { return row.stage_count == 2; });
+  EXPECT_EQ(world_->stages.started("a"), 1);
+  RunWorld& world = Again(milliseconds(0));
+  EXPECT_EQ(world.AwaitEnd(run).status, RunStatus::kCompleted);
+  EXPECT_EQ(world.stages.started("a"), 0);
+  EXPECT_EQ(world.stages.started("b"), 1);
+  ExpectNothingHeld();
+}
+
+// The loser of a race is still dying when the run has parked at a gate: its slot is not free yet, and when
+// the answer comes first, the run goes on in it.
+TEST_F(SupervisorTest, ARunThatWaitsForItsLoserToDieGoesOnInTheSameSlot) {
+  RunWorld& world = Begin(1);
+  world.stages.Hold("b");
+  world.stages.SetSlowToDie(true);
+  const RunId run = world.Create(kRace);
+  world.AwaitQuestion(run);
+  world.stages.AwaitDying(1);
+  const RunId next = world.Create(kLine);
+  EXPECT_EQ(world.admission.counts().held, 1U);
+  ASSERT_TRUE(world.AnswerWith(run, "q-1", "y").ok());
+  EXPECT_EQ(world.AwaitEnd(run).status, RunStatus::kCompleted);
+  EXPECT_EQ(world.Row(next).status, RunStatus::kQueued);
+  world.stages.LetDie();
+  EXPECT_EQ(world.AwaitEnd(next).status, RunStatus::kCompleted);
+  ExpectNothingHeld();
+}
+
 TEST_F(SupervisorTest, RefusesWhatDoesNotFitWithItsReason) {
   RunWorld& world = Begin();
   world.stages.Hold("build");
