@@ -17,10 +17,12 @@
 #include "core/base/strings.h"
 #include "core/events/event_hub.h"
 #include "core/events/redactor.h"
+#include "core/rpc/audit.h"
 #include "core/rpc/services/services.h"
 #include "core/runtime/supervisor.h"
 #include "core/sandbox/local.h"
 #include "core/scheduler/timers.h"
+#include "core/security/access.h"
 #include "core/stages/command.h"
 #include "core/storage/sqlite/sqlite_store.h"
 
@@ -41,16 +43,23 @@ absl::Status MakeFolder(const std::string& path) {
   return absl::OkStatus();
 }
 
+std::optional<security::AccessLists> AccessListsOf(const config::AccessConfig& config) {
+  if (!config.configured()) return std::nullopt;
+  return security::AccessLists{config.viewers.value_or(config::StringList()),
+                               config.operators.value_or(config::StringList()),
+                               config.admins.value_or(config::StringList())};
+}
+
 void LogCall(const rpc::CallReport& report) {
   const bool ours =
       absl::IsInternal(report.status) || absl::IsDataLoss(report.status) || absl::IsUnknown(report.status);
   if (ours) {
-    log::Error("call failed", {{"method", report.method},
+    log::Error("call failed", {{"method", report.context.method},
                                {"request_id", report.context.request_id},
                                {"principal", report.context.principal},
                                {"error", report.status}});
   } else {
-    log::Debug("call", {{"method", report.method},
+    log::Debug("call", {{"method", report.context.method},
                         {"request_id", report.context.request_id},
                         {"principal", report.context.principal},
                         {"status", report.status},
@@ -104,7 +113,16 @@ struct CoreApp::Parts {
                [this](std::vector<RunId> runs) { return supervisor.OnTimersDue(std::move(runs)); }),
         supervisor(SharedWork(), files),
         run_ids(SystemRandom()),
-        edge{calls, [this] { return draining.load(); }, LogCall} {}
+        access(AccessListsOf(options.config.access)),
+        denials(*store, SystemClock()),
+        edge{calls,
+             access,
+             options.config.core.trusted_gateways,
+             [this] { return draining.load(); },
+             LogCall,
+             [this](const rpc::CallContext& call, std::string resource) {
+               return denials.Record(call, std::move(resource));
+             }} {}
 
   sandbox::LocalOptions LocalOptions() const {
     sandbox::LocalOptions local;
@@ -151,6 +169,8 @@ struct CoreApp::Parts {
   scheduler::Timers timers;
   runtime::Supervisor supervisor;
   RunIdSource run_ids;
+  security::Access access;
+  rpc::DenialRecorder denials;
   const rpc::Edge edge;
   std::vector<std::unique_ptr<grpc::Service>> services;
   std::unique_ptr<grpc::Server> server;
@@ -162,6 +182,7 @@ absl::Status CoreApp::Parts::Serve() {
   const rpc::Backend backend = MakeBackend();
   services = rpc::MakeUnbuiltServices();
   services.push_back(rpc::MakeDiscoveryService(edge, backend));
+  services.push_back(rpc::MakeAuditService(edge, backend));
   services.push_back(rpc::MakeRunService(edge, backend));
   services.push_back(rpc::MakeHumanService(edge, backend));
   services.push_back(rpc::MakeRunInternalsService(edge, backend));

@@ -108,6 +108,23 @@ Key Strategies() {
   return key;
 }
 
+// A list of names; absent and empty differ.
+template <typename At>
+Key OptionalList(std::string_view name, std::string_view wanted, At at) {
+  Key key{.name = name, .wanted = wanted};
+  key.assign = [at](ServerConfig& config, const Value& value) {
+    const StringList* words = std::get_if<StringList>(&value);
+    if (words != nullptr) at(config) = *words;
+    return words != nullptr;
+  };
+  key.read = [at](const ServerConfig& config) -> std::optional<Value> {
+    const std::optional<StringList>& words = at(const_cast<ServerConfig&>(config));
+    if (!words) return std::nullopt;
+    return *words;
+  };
+  return key;
+}
+
 // Known, so that a file made for the whole product is no nuisance, but not kept.
 Key Hooks() {
   return {.name = "hooks",
@@ -138,6 +155,7 @@ std::vector<Key> MakeKeys() {
   const std::string_view kNoHttps = "this version serves no HTTPS";
   const std::string_view kNoUsers = "this version knows no users";
   const std::string_view kNoCoreTls = "this version speaks no TLS between gateway and core";
+  const std::string_view kNames = "a list of names: \"alice\", or \"cn:NAME\" for a certificate's holder";
   const std::string_view kUnused = "this version does not use it";
   const std::string_view kLocalOnly = "this version runs commands on the host only";
   return {
@@ -229,6 +247,10 @@ std::vector<Key> MakeKeys() {
                               kHuge, AT(limits.burst))),
       Number("limits.max_queued_runs", "a whole number from 1 to 1000000000", 1, kHuge,
              AT(limits.max_queued_runs)),
+
+      Live(OptionalList("access.viewers", kNames, AT(access.viewers))),
+      Live(OptionalList("access.operators", kNames, AT(access.operators))),
+      Live(OptionalList("access.admins", kNames, AT(access.admins))),
   };
 }
 

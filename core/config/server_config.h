@@ -86,6 +86,14 @@ struct Limits {
   std::int64_t max_queued_runs = 100'000;
 };
 
+// Principals by role; see core/security/access.h.
+struct AccessConfig {
+  std::optional<StringList> viewers;
+  std::optional<StringList> operators;
+  std::optional<StringList> admins;
+  bool configured() const { return viewers || operators || admins; }  // else everyone may do everything
+};
+
 struct ServerConfig {
   std::string storage_dir;  // absolute or relative to the working directory; ~/.fabro unless set
   std::string storage_url;  // sqlite:STORAGE/fabro.db unless set
@@ -107,6 +115,7 @@ struct ServerConfig {
   bool retros = true;
   bool metrics_open = false;
   Limits limits;
+  AccessConfig access;
 };
 
 // "http://localhost:PORT" (https with TLS): what base_url is when nobody set it.

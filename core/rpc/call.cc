@@ -11,6 +11,7 @@
 #include "core/base/error.h"
 #include "core/base/status_macros.h"
 #include "core/rpc/bounds.h"
+#include "core/rpc/method_policy.h"
 #include "core/rpc/peer.h"
 #include "core/rpc/status.h"
 
@@ -31,34 +32,49 @@ Deadline DeadlineOf(const grpc::CallbackServerContext& context) {
 // What both kinds of reactor do around a handler.
 class Guard {
  public:
-  Guard(const Edge& edge, const grpc::CallbackServerContext& context, std::string_view method)
-      : edge_(edge), method_(method), begun_(SteadyClock::now()) {
-    const Peer peer = PeerOf(context);
-    call_.principal = peer.principal;
-    call_.request_id = peer.request_id;
+  Guard(const Edge& edge, const grpc::CallbackServerContext& context, std::string_view method,
+        const google::protobuf::Message& request)
+      : edge_(edge), policy_(PolicyOf(request)), begun_(SteadyClock::now()) {
+    Peer peer = PeerOf(context, edge.trusted_gateways);
+    peer_status_ = peer.principal.status();
+    if (peer.principal.ok()) call_.principal = *std::move(peer.principal);
+    call_.request_id = std::move(peer.request_id);
     call_.deadline = DeadlineOf(context);
+    call_.service = policy_.service;
+    call_.method = method;
   }
 
   absl::Status Check(const google::protobuf::Message& request) const {
     if (edge_.is_draining()) {
       return Unavailable(Reason::kDraining, "", "The server is shutting down; try again in a moment.");
     }
+    FABRO_RETURN_IF_ERROR(peer_status_);
     if (call_.deadline.passed()) return absl::DeadlineExceededError("the deadline had passed on arrival");
+    FABRO_RETURN_IF_ERROR(edge_.access.Check(call_.principal, policy_.role));
     return CheckBounds(request);
+  }
+
+  // The answer to a caller without the role.
+  Task<absl::Status> Deny(std::string resource, absl::Status refusal) const {
+    co_await edge_.on_denied(call_, std::move(resource));
+    co_return refusal;
+  }
+  std::string ResourceOf(const google::protobuf::Message& request) const {
+    return policy_.ResourceOf(request);
   }
 
   void Report(const absl::Status& status) const {
     const auto duration = std::chrono::duration_cast<std::chrono::microseconds>(SteadyClock::now() - begun_);
-    edge_.on_finished(CallReport{method_, call_, status, duration});
+    edge_.on_finished(CallReport{call_, status, duration});
   }
 
   const CallContext& call() const { return call_; }
-  const Edge& edge() const { return edge_; }
 
  private:
   const Edge& edge_;
-  const std::string_view method_;
+  const MethodPolicy& policy_;
   const SteadyClock::time_point begun_;
+  absl::Status peer_status_;
   CallContext call_;
 };
 
@@ -67,10 +83,13 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
  public:
   static UnaryCall* Start(const Edge& edge, grpc::CallbackServerContext* context, std::string_view method,
                           const google::protobuf::Message& request, UnaryHandler handler) {
-    auto call = std::make_shared<UnaryCall>(edge, *context, method);
+    auto call = std::make_shared<UnaryCall>(edge, *context, method, request);
     call->self_ = call;
     const absl::Status refused = call->guard_.Check(request);
-    if (!refused.ok()) {
+    if (absl::IsPermissionDenied(refused)) {
+      handler = [&guard = call->guard_, resource = call->guard_.ResourceOf(request),
+                 refused](const CallContext&) { return guard.Deny(resource, refused); };
+    } else if (!refused.ok()) {
       call->guard_.Report(refused);
       call->Finish(ToGrpc(refused));
       return call.get();
@@ -80,8 +99,9 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
     return call.get();
   }
 
-  UnaryCall(const Edge& edge, const grpc::CallbackServerContext& context, std::string_view method)
-      : guard_(edge, context, method) {}
+  UnaryCall(const Edge& edge, const grpc::CallbackServerContext& context, std::string_view method,
+            const google::protobuf::Message& request)
+      : guard_(edge, context, method, request) {}
 
  private:
   static Task<void> Run(std::shared_ptr<UnaryCall> call, UnaryHandler handler) {
@@ -106,11 +126,14 @@ class StreamCall final : public grpc::ServerWriteReactor<grpc::ByteBuffer>, publ
  public:
   static StreamCall* Start(const Edge& edge, grpc::CallbackServerContext* context, std::string_view method,
                            const google::protobuf::Message& request, StreamHandler handler) {
-    auto call = std::make_shared<StreamCall>(edge, *context, method);
+    auto call = std::make_shared<StreamCall>(edge, *context, method, request);
     call->context_ = context;
     call->self_ = call;
     const absl::Status refused = call->guard_.Check(request);
-    if (!refused.ok()) {
+    if (absl::IsPermissionDenied(refused)) {
+      handler = [&guard = call->guard_, resource = call->guard_.ResourceOf(request), refused](
+                    const CallContext&, StreamWriter&) { return guard.Deny(resource, refused); };
+    } else if (!refused.ok()) {
       call->guard_.Report(refused);
       call->Finish(ToGrpc(refused));
       return call.get();
@@ -120,8 +143,9 @@ class StreamCall final : public grpc::ServerWriteReactor<grpc::ByteBuffer>, publ
     return call.get();
   }
 
-  StreamCall(const Edge& edge, const grpc::CallbackServerContext& context, std::string_view method)
-      : guard_(edge, context, method) {}
+  StreamCall(const Edge& edge, const grpc::CallbackServerContext& context, std::string_view method,
+             const google::protobuf::Message& request)
+      : guard_(edge, context, method, request) {}
 
   void Accept() override {
     if (std::exchange(accepted_, true)) return;

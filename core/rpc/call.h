@@ -6,10 +6,12 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "core/async/deadline.h"
 #include "core/async/task_scope.h"
+#include "core/security/access.h"
 
 namespace google::protobuf {
 class Message;
@@ -26,14 +28,15 @@ namespace fabro::rpc {
 
 // What every handler knows of its call.
 struct CallContext {
-  std::string principal;  // who asks
+  std::string principal;  // who asks, as the text of a security::Principal
   std::string request_id;
   Deadline deadline = Deadline::Never();
+  std::string_view service;  // "RunService"
+  std::string_view method;   // "CancelRun"
 };
 
 // What is told of every finished call.
 struct CallReport {
-  std::string_view method;  // "/fabro.v1.RunService/StartRun"
   const CallContext& context;
   const absl::Status& status;
   std::chrono::microseconds duration;
@@ -42,13 +45,18 @@ struct CallReport {
 // Where calls run and how they are judged; shared by all services, outlives the gRPC server.
 struct Edge {
   TaskScope& scope;
+  const security::Access& access;
+  std::vector<std::string> trusted_gateways;           // see PeerOf
   std::function<bool()> is_draining;                   // new calls are refused
   std::function<void(const CallReport&)> on_finished;  // called on the call's strand
+  // A caller lacks the role; `resource` is what the request was about. Awaited before the refusal is sent.
+  std::function<Task<void>(const CallContext&, std::string resource)> on_denied;
 };
 
 using UnaryHandler = std::function<Task<absl::Status>(const CallContext& context)>;
 
-// Runs the handler; `request` is checked against the bounds of its field options first. request and response
+// Runs the handler if the caller has the role that the method's options ask for and `request` keeps to the
+// bounds of its field options. request and response
 // belong to gRPC and live until the call is done. Client gone or deadline passed: the handler is cancelled.
 grpc::ServerUnaryReactor* RunUnary(const Edge& edge, grpc::CallbackServerContext* context,
                                    std::string_view method, const google::protobuf::Message& request,

@@ -2,6 +2,9 @@
 #pragma once
 
 #include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
 
 namespace grpc {
 class CallbackServerContext;
@@ -10,13 +13,18 @@ class CallbackServerContext;
 namespace fabro::rpc {
 
 struct Peer {
-  std::string principal;
+  absl::StatusOr<std::string> principal;  // the text of a security::Principal
   std::string request_id;
 };
 
-// `x-fabro-principal` counts only over our own unix socket or in process, where the gateway is the only one
-// that can speak; any other caller of the plain loopback listener is `local`. `x-request-id` is taken from
-// everyone when it is at most 128 printable characters.
-Peer PeerOf(const grpc::CallbackServerContext& context);
+// Over TLS the peer is `cn:NAME` by its certificate, which gRPC has verified; without a common name it is
+// Unauthenticated. A peer in process or on our own unix socket, which only our user can open, is `local`, and
+// so is whoever uses the plain listener on a loopback address.
+//
+// A gateway says in `x-fabro-principal` for whom it speaks. That counts in process, on the unix socket, and
+// from a certificate whose name is one of `trusted_gateways`; from anyone else it is ignored. Where it counts
+// it must be well formed: Unauthenticated, not somebody else. `x-request-id` is taken from everyone when it
+// is at most 128 printable characters.
+Peer PeerOf(const grpc::CallbackServerContext& context, const std::vector<std::string>& trusted_gateways);
 
 }  // namespace fabro::rpc

@@ -40,6 +40,7 @@ struct RunActor::Batch {
   std::vector<storage::RecordBytes> records;
   std::vector<engine::Effect> effects;
   std::vector<std::pair<std::shared_ptr<Reply>, absl::Status>> replies;
+  std::vector<storage::AppendAudit> audits;
   bool wants_continue = false;
 };
 
@@ -150,7 +151,7 @@ void RunActor::Apply(Message message, Batch& batch) {
   if (const auto* input = std::get_if<engine::Input>(&message.body)) {
     if (const auto* finished = std::get_if<engine::StageFinished>(input))
       ForgetExecution(finished->execution);
-    ApplyInput(*input, std::move(message.reply), batch);
+    ApplyInput(*input, std::move(message.reply), batch, std::move(message.audit));
     return;
   }
   if (std::holds_alternative<SlotGranted>(message.body)) return ApplyGrant(batch);
@@ -173,7 +174,8 @@ void RunActor::ApplyGrant(Batch& batch) {
   }
 }
 
-void RunActor::ApplyInput(const engine::Input& input, std::shared_ptr<Reply> reply, Batch& batch) {
+void RunActor::ApplyInput(const engine::Input& input, std::shared_ptr<Reply> reply, Batch& batch,
+                          std::optional<storage::AppendAudit> audit) {
   engine::Output output = machine_->Handle(input, work_.time.Now(), work_.random);
   for (engine::Record& record : output.records) {
     batch.records.push_back({std::move(record.event), std::move(record.delta)});
@@ -185,12 +187,15 @@ void RunActor::ApplyInput(const engine::Input& input, std::shared_ptr<Reply> rep
       batch.effects.push_back(std::move(effect));
     }
   }
+  if (audit && output.refusal.ok()) batch.audits.push_back(*std::move(audit));
   if (reply) batch.replies.emplace_back(std::move(reply), std::move(output.refusal));
 }
 
 Task<absl::Status> RunActor::Commit(Batch& batch) {
   storage::RunRow row = BuildRow();
-  if (batch.records.empty() && row.queue_state == row_.queue_state && row.wake_at == row_.wake_at) {
+  const bool changes =
+      !batch.records.empty() || row.queue_state != row_.queue_state || row.wake_at != row_.wake_at;
+  if (!changes && batch.audits.empty()) {
     co_return absl::OkStatus();
   }
   storage::AppendRecords append;
@@ -202,9 +207,12 @@ Task<absl::Status> RunActor::Commit(Batch& batch) {
   while (true) {
     storage::WriteBatch write;
     write.writes.emplace_back(append);
+    for (const storage::AppendAudit& audit : batch.audits) write.writes.emplace_back(audit);
     const absl::StatusOr<storage::CommitResult> result = co_await work_.store.Commit(std::move(write));
     absl::Status status = result.status();
     if (ReasonOf(status) == Reason::kOutcomeUnknown) {
+      // Without a record the head cannot tell. An audit is rather written twice than not at all.
+      if (batch.records.empty() && !batch.audits.empty()) continue;
       const absl::StatusOr<bool> there = co_await LearnOutcome(machine_->head());
       if (!there.ok()) co_return there.status();
       if (*there) status = absl::OkStatus();

@@ -36,7 +36,8 @@ struct Nudge {};
 
 struct Message {
   std::variant<engine::Input, SlotGranted, StageSilent, Nudge> body;
-  std::shared_ptr<Reply> reply;  // null: nobody waits
+  std::shared_ptr<Reply> reply;                    // null: nobody waits
+  std::optional<storage::AppendAudit> audit = {};  // written with the input, unless that is refused
 };
 
 class RunActor {
@@ -78,7 +79,8 @@ class RunActor {
   void Apply(Message message, Batch& batch);
   void ApplyGrant(Batch& batch);
   void ApplySilence(engine::ExecutionId id, Batch& batch);
-  void ApplyInput(const engine::Input& input, std::shared_ptr<Reply> reply, Batch& batch);
+  void ApplyInput(const engine::Input& input, std::shared_ptr<Reply> reply, Batch& batch,
+                  std::optional<storage::AppendAudit> audit = std::nullopt);
   Task<absl::Status> Commit(Batch& batch);
   Task<absl::StatusOr<bool>> LearnOutcome(EventSeq expected);
   void Perform(const engine::Effect& effect);

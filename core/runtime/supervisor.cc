@@ -91,6 +91,7 @@ Task<absl::StatusOr<storage::RunRow>> Supervisor::Create(NewRun run) {
   create.source = std::move(run.source);
   storage::WriteBatch write;
   if (run.idempotency) write.writes.emplace_back(*std::move(run.idempotency));
+  if (run.audit) write.writes.emplace_back(*std::move(run.audit));
   write.writes.emplace_back(std::move(create));
   const RunId id = row.id;
   const absl::StatusOr<storage::CommitResult> committed = co_await work_.store.Commit(std::move(write));
@@ -121,10 +122,12 @@ Task<absl::StatusOr<storage::RunRow>> Supervisor::Create(NewRun run) {
   co_return row;
 }
 
-Task<absl::StatusOr<storage::RunRow>> Supervisor::Tell(RunId run, engine::Input input) {
+Task<absl::StatusOr<storage::RunRow>> Supervisor::Tell(RunId run, engine::Input input,
+                                                       std::optional<storage::AppendAudit> audit) {
   FABRO_CO_ASSIGN_OR_RETURN(const storage::RunRow row, co_await work_.store.GetRun(run));
   Message message;
   message.body = std::move(input);
+  message.audit = std::move(audit);
   message.reply = std::make_shared<Reply>();
   const std::shared_ptr<Reply> reply = message.reply;
   if (!Deliver(run, std::move(message), false)) {
@@ -140,11 +143,12 @@ Task<absl::StatusOr<storage::RunRow>> Supervisor::Tell(RunId run, engine::Input 
   co_return reply->row;
 }
 
-Task<absl::Status> Supervisor::Delete(RunId run) {
+Task<absl::Status> Supervisor::Delete(RunId run, std::optional<storage::AppendAudit> audit) {
   storage::WriteBatch write;
   storage::DeleteRun remove;
   remove.run = run;
   write.writes.emplace_back(remove);
+  if (audit) write.writes.emplace_back(*std::move(audit));
   const absl::StatusOr<storage::CommitResult> committed = co_await work_.store.Commit(std::move(write));
   if (!committed.ok()) co_return committed.status();
   auto remove_folder = [folder = StrCat(work_.runs_dir, '/', run.ToString())]() -> absl::Status {

@@ -22,6 +22,7 @@ struct NewRun {
   std::shared_ptr<const workflow::Graph> graph;
   std::string work_dir;                               // empty: the default
   std::optional<storage::PutIdempotent> idempotency;  // remembered in the same transaction
+  std::optional<storage::AppendAudit> audit;          // so is this
 };
 
 // Thread-safe.
@@ -36,12 +37,13 @@ class Supervisor {
   // The run's row once it is durable, with queue_position. Errors of Store::Commit.
   Task<absl::StatusOr<storage::RunRow>> Create(NewRun run);
 
-  // The run's row after the input is durable. NotFound, the engine's refusal, ResourceExhausted when too much
-  // waits.
-  Task<absl::StatusOr<storage::RunRow>> Tell(RunId run, engine::Input input);
+  // The run's row after the input is durable, and with it the audit. NotFound, the engine's refusal (which is
+  // not audited), ResourceExhausted when too much waits.
+  Task<absl::StatusOr<storage::RunRow>> Tell(RunId run, engine::Input input,
+                                             std::optional<storage::AppendAudit> audit = std::nullopt);
 
   // A terminal run, its children and its folder.
-  Task<absl::Status> Delete(RunId run);
+  Task<absl::Status> Delete(RunId run, std::optional<storage::AppendAudit> audit = std::nullopt);
 
   // The state as stored, for questions that the row does not answer. Reads the log since the last snapshot.
   Task<absl::StatusOr<LoadedRun>> Read(RunId run);

@@ -99,6 +99,14 @@ class Applier {
     return connection_.Execute(sql::kForgetExpired, {write.now.unix_ms}).status();
   }
 
+  absl::Status operator()(const AppendAudit& write) {
+    touched_ = true;
+    return connection_
+        .Execute(sql::kInsertAudit, {write.at.unix_ms, write.principal, write.action, write.resource,
+                                     write.outcome, write.request_id})
+        .status();
+  }
+
   // Whether the transaction must be rolled back after the error that ended the batch.
   bool clean() const { return refused_ && !touched_; }
 
@@ -243,6 +251,8 @@ std::size_t SizeOf(const WriteBatch& batch) {
       add_records(append->records);
     } else if (const auto* put = std::get_if<PutIdempotent>(&write)) {
       size += put->response.size();
+    } else if (const auto* audit = std::get_if<AppendAudit>(&write)) {
+      size += audit->principal.size() + audit->resource.size();
     }
   }
   return size;

@@ -307,4 +307,31 @@ absl::StatusOr<std::optional<IdempotentAnswer>> QueryIdempotent(SqlConnection& c
   return answer;
 }
 
+absl::StatusOr<AuditPage> QueryAudit(SqlConnection& connection, const AuditFilter& filter, std::int64_t limit,
+                                     std::int64_t offset) {
+  const Statement& statement = !filter.resource.empty()    ? sql::kAuditOfResource
+                               : !filter.principal.empty() ? sql::kAuditOfPrincipal
+                               : !filter.action.empty()    ? sql::kAuditOfAction
+                                                           : sql::kAuditAll;
+  AuditPage page;
+  auto on_row = [&](const SqlRow& row) {
+    page.has_more = static_cast<std::int64_t>(page.entries.size()) == limit;
+    if (page.has_more) return false;
+    AuditEntry& entry = page.entries.emplace_back();
+    entry.id = static_cast<std::uint64_t>(row.Int(0));
+    entry.what = {{row.Int(1)},
+                  std::string(row.Text(2)),
+                  std::string(row.Text(3)),
+                  std::string(row.Text(4)),
+                  std::string(row.Text(5)),
+                  std::string(row.Text(6))};
+    return true;
+  };
+  FABRO_RETURN_IF_ERROR(
+      connection
+          .Execute(statement, {limit + 1, offset, filter.principal, filter.action, filter.resource}, on_row)
+          .status());
+  return page;
+}
+
 }  // namespace fabro::storage

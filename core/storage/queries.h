@@ -35,4 +35,7 @@ absl::StatusOr<std::optional<IdempotentAnswer>> QueryIdempotent(SqlConnection& c
                                                                 std::string_view principal,
                                                                 std::string_view key);
 
+absl::StatusOr<AuditPage> QueryAudit(SqlConnection& connection, const AuditFilter& filter, std::int64_t limit,
+                                     std::int64_t offset);
+
 }  // namespace fabro::storage

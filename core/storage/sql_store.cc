@@ -111,6 +111,14 @@ class SqlStore final : public Store {
     return readers_->Run(std::move(read));
   }
 
+  Task<absl::StatusOr<AuditPage>> ListAudit(AuditFilter filter, std::int64_t limit,
+                                            std::int64_t offset) override {
+    auto read = [filter = std::move(filter), limit, offset](SqlConnection& connection) {
+      return QueryAudit(connection, filter, limit, offset);
+    };
+    return readers_->Run(std::move(read));
+  }
+
   Task<absl::StatusOr<StatusCounts>> CountByStatus() override {
     auto read = [](SqlConnection& connection) { return QueryStatusCounts(connection); };
     return readers_->Run(std::move(read));

@@ -95,6 +95,10 @@ inline constexpr Statement kForgetExpired{
     "DELETE FROM idempotent WHERE (principal, request_key) IN ("
     "SELECT principal, request_key FROM idempotent WHERE expires_at <= $1 ORDER BY expires_at LIMIT 2)"};
 
+inline constexpr Statement kInsertAudit{"write audit",
+                                        "INSERT INTO audit (at, principal, action, resource, outcome, "
+                                        "request_id) VALUES ($1, $2, $3, $4, $5, $6)"};
+
 inline constexpr Statement kProbe{"probe", "UPDATE store SET probes = probes + 1"};
 
 // --- one run
@@ -160,6 +164,19 @@ inline constexpr Statement kCountWorkflow{
 inline constexpr Statement kCountParent{"count child runs",
                                         "SELECT count(*) FROM runs WHERE parent = $3 AND ((1 << status) & "
                                         "$1) <> 0 AND ($2 = '' OR workflow_slug = $2)"};
+
+// --- the audit
+
+// The newest first. One statement for each filter that may come first, because that one's index gives the
+// order; the others are looked at row by row ($n is empty: any).
+#define FABRO_AUDIT(where)                                                                    \
+  "SELECT id, at, principal, action, resource, outcome, request_id FROM audit WHERE " where   \
+  " ($3 = '' OR principal = $3) AND ($4 = '' OR action = $4) AND ($5 = '' OR resource = $5) " \
+  "ORDER BY id DESC LIMIT $1 OFFSET $2"
+inline constexpr Statement kAuditAll{"list audit", FABRO_AUDIT("")};
+inline constexpr Statement kAuditOfResource{"list audit by resource", FABRO_AUDIT("resource = $5 AND")};
+inline constexpr Statement kAuditOfPrincipal{"list audit by principal", FABRO_AUDIT("principal = $3 AND")};
+inline constexpr Statement kAuditOfAction{"list audit by action", FABRO_AUDIT("action = $4 AND")};
 
 // --- the scheduler
 

@@ -54,6 +54,24 @@ struct IdempotentAnswer {
   Timestamp expires_at;
 };
 
+// One thing that a caller did, as AppendAudit wrote it.
+struct AuditEntry {
+  std::uint64_t id = 0;  // greater for later ones
+  AppendAudit what;
+};
+
+// Which entries. Empty means any.
+struct AuditFilter {
+  std::string principal;
+  std::string action;
+  std::string resource;
+};
+
+struct AuditPage {
+  std::vector<AuditEntry> entries;
+  bool has_more = false;
+};
+
 // Everything that brings a parked run back, read at one moment.
 struct LoadedRun {
   RunRow row;
@@ -111,6 +129,10 @@ class Store {
   // Also an expired answer that nothing has replaced yet.
   virtual Task<absl::StatusOr<std::optional<IdempotentAnswer>>> GetIdempotent(std::string principal,
                                                                               std::string key) = 0;
+
+  // The newest first. What is skipped is not loaded.
+  virtual Task<absl::StatusOr<AuditPage>> ListAudit(AuditFilter filter, std::int64_t limit,
+                                                    std::int64_t offset) = 0;
 
   virtual Task<absl::StatusOr<StatusCounts>> CountByStatus() = 0;
 

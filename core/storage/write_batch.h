@@ -45,7 +45,17 @@ struct PutIdempotent {
   Timestamp expires_at;
 };
 
-using Write = std::variant<CreateRun, AppendRecords, DeleteRun, PutIdempotent>;
+// Adds to the audit, from which nothing is ever taken.
+struct AppendAudit {
+  Timestamp at;
+  std::string principal;
+  std::string action;    // "RunService/CancelRun"
+  std::string resource;  // "runs/01KAT..."; may be empty
+  std::string outcome;   // "ok", or the reason of the refusal
+  std::string request_id;
+};
+
+using Write = std::variant<CreateRun, AppendRecords, DeleteRun, PutIdempotent, AppendAudit>;
 
 struct WriteBatch {
   std::vector<Write> writes;  // applied in this order

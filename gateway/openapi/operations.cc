@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "core/base/strings.h"
+#include "fabro/api/v1/annotations.pb.h"
 
 namespace fabro::openapi {
 namespace {
@@ -175,6 +176,13 @@ Value Responses(const std::vector<const Route*>& routes, const Schemas& schemas,
   return responses;
 }
 
+// "viewer"; empty where no role is needed.
+std::string RoleText(const google::protobuf::MethodDescriptor& method) {
+  const api::v1::Role role = method.options().GetExtension(api::v1::route).role();
+  if (role == api::v1::ROLE_UNSPECIFIED) return "";
+  return ToLower(api::v1::Role_Name(role).substr(sizeof("ROLE_") - 1));
+}
+
 }  // namespace
 
 std::string PathText(const Route& route) {
@@ -221,6 +229,7 @@ Value Operation(const std::vector<const Route*>& routes, const Schemas& schemas,
   }
   operation.Set("description", description);
   if (first.open) operation.Set("security", Value::Array());
+  if (const std::string role = RoleText(*first.method); !role.empty()) operation.Set("x-fabro-role", role);
   Value parameters = Parameters(routes, schemas, comments);
   if (!parameters.empty()) operation.Set("parameters", std::move(parameters));
   if (first.has_body) operation.Set("requestBody", RequestBody(first, schemas));

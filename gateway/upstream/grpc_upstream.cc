@@ -17,6 +17,7 @@
 #include "core/async/blocking_pool.h"
 #include "core/async/waiter.h"
 #include "core/base/error.h"
+#include "core/security/principal.h"
 #include "gateway/upstream/status.h"
 
 namespace fabro::upstream {
@@ -33,7 +34,9 @@ constexpr int kMaxMessageBytes = 64 * 1024 * 1024;
 constexpr char kStreamOpen[] = "x-fabro-stream";
 
 void Prepare(const CallOptions& options, grpc::ClientContext& context) {
-  if (!options.principal.empty()) context.AddMetadata("x-fabro-principal", options.principal);
+  if (!options.principal.empty()) {
+    context.AddMetadata("x-fabro-principal", security::EncodePrincipal(options.principal));
+  }
   if (!options.request_id.empty()) context.AddMetadata("x-request-id", options.request_id);
   if (const auto at = options.deadline.at()) {
     const auto left = std::chrono::duration_cast<std::chrono::microseconds>(*at - Deadline::Clock::now());

@@ -17,7 +17,7 @@ class Message;
 namespace fabro::upstream {
 
 struct CallOptions {
-  std::string principal;  // on whose behalf
+  std::string principal;  // on whose behalf: the text of a security::Principal
   std::string request_id;
   Deadline deadline = Deadline::Never();
 };

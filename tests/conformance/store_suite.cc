@@ -517,6 +517,86 @@ TEST_P(StoreSuite, ForgetsExpiredAnswersAsNewOnesCome) {
   EXPECT_EQ(left, 0);
 }
 
+AppendAudit Audited(int at, std::string principal, std::string action, std::string resource) {
+  AppendAudit audit;
+  audit.at = {at};
+  audit.principal = std::move(principal);
+  audit.action = std::move(action);
+  audit.resource = std::move(resource);
+  audit.outcome = "ok";
+  audit.request_id = "request " + std::to_string(at);
+  return audit;
+}
+
+TEST_P(StoreSuite, KeepsTheAuditInOrderAlsoAfterReopening) {
+  ASSERT_TRUE(Commit(Audited(1, "alice", "start", "runs/1")).ok());
+  ASSERT_TRUE(Commit({Audited(2, "cn:bob", "cancel", "runs/1"), Audited(3, "zoë", "delete", "")}).ok());
+  Reopen();
+  ASSERT_TRUE(Commit(Audited(4, "alice", "start", "runs/2")).ok());
+  const auto page = Await(store().ListAudit({}, 10, 0));
+  ASSERT_TRUE(page.ok()) << page.status();
+  ASSERT_EQ(page->entries.size(), 4U);
+  EXPECT_FALSE(page->has_more);
+  std::uint64_t before = 0;
+  for (std::size_t i = 4; i-- > 0;) {
+    EXPECT_EQ(page->entries[i].what.at.unix_ms, 4 - static_cast<int>(i));
+    EXPECT_GT(page->entries[i].id, before);
+    before = page->entries[i].id;
+  }
+  const AppendAudit& second = page->entries[2].what;
+  EXPECT_EQ(second.principal, "cn:bob");
+  EXPECT_EQ(second.action, "cancel");
+  EXPECT_EQ(second.resource, "runs/1");
+  EXPECT_EQ(second.outcome, "ok");
+  EXPECT_EQ(second.request_id, "request 2");
+}
+
+TEST_P(StoreSuite, FiltersAndPagesTheAudit) {
+  for (int n = 0; n < 60; ++n) {
+    ASSERT_TRUE(Commit(Audited(n, n % 2 == 0 ? "alice" : "bob", n % 3 == 0 ? "start" : "cancel",
+                               "runs/" + std::to_string(n % 5)))
+                    .ok());
+  }
+  for (const AuditFilter& filter :
+       {AuditFilter{}, AuditFilter{"alice", "", ""}, AuditFilter{"", "start", ""},
+        AuditFilter{"", "", "runs/4"}, AuditFilter{"bob", "cancel", ""}, AuditFilter{"bob", "", "runs/1"},
+        AuditFilter{"alice", "start", "runs/0"}, AuditFilter{"carol", "", ""}}) {
+    std::vector<std::int64_t> expected;
+    for (int n = 59; n >= 0; --n) {
+      const AppendAudit audit = Audited(n, n % 2 == 0 ? "alice" : "bob", n % 3 == 0 ? "start" : "cancel",
+                                        "runs/" + std::to_string(n % 5));
+      const bool wanted = (filter.principal.empty() || filter.principal == audit.principal) &&
+                          (filter.action.empty() || filter.action == audit.action) &&
+                          (filter.resource.empty() || filter.resource == audit.resource);
+      if (wanted) expected.push_back(n);
+    }
+    std::vector<std::int64_t> found;
+    bool more = true;
+    while (more) {
+      const auto page = Await(store().ListAudit(filter, 7, static_cast<std::int64_t>(found.size())));
+      ASSERT_TRUE(page.ok()) << page.status();
+      for (const AuditEntry& entry : page->entries) found.push_back(entry.what.at.unix_ms);
+      more = page->has_more;
+    }
+    EXPECT_EQ(found, expected) << filter.principal << ' ' << filter.action << ' ' << filter.resource;
+  }
+}
+
+TEST_P(StoreSuite, AuditsWhatHappenedAndNothingElse) {
+  ASSERT_TRUE(Commit({CreateRun{Row(1), Source(1), {}}, Audited(1, "alice", "start", "runs/1")}).ok());
+  EXPECT_FALSE(Commit({Audited(2, "bob", "start", "runs/1"), CreateRun{Row(1), Source(1), {}}}).ok());
+  EXPECT_FALSE(Commit({DeleteRun{Id(2)}, Audited(3, "bob", "delete", "runs/2")}).ok());
+  RunRow ended = Row(1);
+  ended.status = RunStatus::kCompleted;
+  ASSERT_TRUE(Append(ended, 0, 1).ok());
+  ASSERT_TRUE(Commit({DeleteRun{Id(1)}, Audited(4, "carol", "delete", "runs/1")}).ok());
+  const auto page = Await(store().ListAudit({}, 10, 0));
+  ASSERT_TRUE(page.ok()) << page.status();
+  ASSERT_EQ(page->entries.size(), 2U);  // of the run that is gone
+  EXPECT_EQ(page->entries[0].what.principal, "carol");
+  EXPECT_EQ(page->entries[1].what.principal, "alice");
+}
+
 TEST_P(StoreSuite, ConcurrentWritersEachGetTheirOwnOutcome) {
   constexpr int kWriters = 32;
   constexpr int kAppends = 20;

@@ -4,6 +4,7 @@
 #include "core/base/status_macros.h"
 #include "core/base/strings.h"
 #include "core/rpc/services/services.h"
+#include "core/security/principal.h"
 #include "fabro/v1/discovery.grpc.pb.h"
 
 namespace fabro::rpc {
@@ -79,7 +80,7 @@ class DiscoveryService final : public v1::DiscoveryService::CallbackService {
   }
 
   static Task<absl::Status> User(const CallContext& call, v1::UserResponse& response) {
-    response.set_login(call.principal);
+    response.set_login(security::Principal::Parse(call.principal).name);
     co_return absl::OkStatus();
   }
 

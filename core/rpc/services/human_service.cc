@@ -1,5 +1,6 @@
 #include "core/base/error.h"
 #include "core/base/status_macros.h"
+#include "core/rpc/audit.h"
 #include "core/rpc/services/convert.h"
 #include "core/rpc/services/services.h"
 #include "fabro/v1/question.grpc.pb.h"
@@ -53,8 +54,9 @@ class HumanService final : public v1::HumanService::CallbackService {
     if (request.has_selected_option_key()) answer.selected_option_key = request.selected_option_key();
     for (const std::string& key : request.selected_option_keys()) answer.selected_option_keys.push_back(key);
     answer.by = call.principal;
+    storage::AppendAudit audit = AuditOf(call, backend_.clock.Now(), ResourceOf(row.id));
     const absl::StatusOr<storage::RunRow> after =
-        co_await backend_.supervisor.Tell(row.id, engine::Input(std::move(answer)));
+        co_await backend_.supervisor.Tell(row.id, engine::Input(std::move(answer)), std::move(audit));
     co_return after.status();
   }
 

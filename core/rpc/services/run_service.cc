@@ -9,6 +9,7 @@
 #include "core/base/error.h"
 #include "core/base/status_macros.h"
 #include "core/base/strings.h"
+#include "core/rpc/audit.h"
 #include "core/rpc/services/convert.h"
 #include "core/rpc/services/graph_svg.h"
 #include "core/rpc/services/services.h"
@@ -129,7 +130,7 @@ class RunService final
   grpc::ServerUnaryReactor* DeleteRun(grpc::CallbackServerContext* context,
                                       const v1::DeleteRunRequest* request, v1::DeleteRunResponse*) override {
     return RunUnary(edge_, context, "DeleteRun", *request,
-                    [this, request](const CallContext&) { return HandleDelete(*request); });
+                    [this, request](const CallContext& call) { return HandleDelete(call, *request); });
   }
   grpc::ServerUnaryReactor* CancelRun(grpc::CallbackServerContext* context,
                                       const v1::CancelRunRequest* request,
@@ -174,14 +175,16 @@ class RunService final
   grpc::ServerUnaryReactor* Command(grpc::CallbackServerContext* context, std::string_view method,
                                     const Request& request, v1::RunStatusResponse* response) {
     return RunUnary(edge_, context, method, request, [this, &request, response](const CallContext& call) {
-      return HandleCommand(request.id(), engine::Input(Input{call.principal}), *response);
+      return HandleCommand(call, request.id(), engine::Input(Input{call.principal}), *response);
     });
   }
 
-  Task<absl::Status> HandleCommand(std::string id, engine::Input input, v1::RunStatusResponse& response) {
+  Task<absl::Status> HandleCommand(const CallContext& call, std::string id, engine::Input input,
+                                   v1::RunStatusResponse& response) {
     FABRO_CO_ASSIGN_OR_RETURN(const storage::RunRow row, co_await FindRun(backend_.store, std::move(id)));
+    storage::AppendAudit audit = AuditOf(call, backend_.clock.Now(), ResourceOf(row.id));
     FABRO_CO_ASSIGN_OR_RETURN(const storage::RunRow after,
-                              co_await backend_.supervisor.Tell(row.id, std::move(input)));
+                              co_await backend_.supervisor.Tell(row.id, std::move(input), std::move(audit)));
     Put(after, &response);
     co_return absl::OkStatus();
   }
@@ -272,6 +275,7 @@ class RunService final
     row.priority = request.priority();
     for (const auto& [name, value] : request.labels()) row.labels.emplace_back(name, redactor.Redact(value));
     std::sort(row.labels.begin(), row.labels.end());
+    run.audit = AuditOf(call, now, ResourceOf(row.id));
     run.graph = loaded.graph;
     run.work_dir = request.settings().work_dir();
     run.source.source = request.dot_source();
@@ -341,9 +345,10 @@ class RunService final
     co_return absl::OkStatus();
   }
 
-  Task<absl::Status> HandleDelete(const v1::DeleteRunRequest& request) {
+  Task<absl::Status> HandleDelete(const CallContext& call, const v1::DeleteRunRequest& request) {
     FABRO_CO_ASSIGN_OR_RETURN(const storage::RunRow row, co_await FindRun(backend_.store, request.id()));
-    absl::Status deleted = co_await backend_.supervisor.Delete(row.id);
+    storage::AppendAudit audit = AuditOf(call, backend_.clock.Now(), ResourceOf(row.id));
+    absl::Status deleted = co_await backend_.supervisor.Delete(row.id, std::move(audit));
     if (ReasonOf(deleted) == Reason::kRunActive) {
       co_return FailedPrecondition(Reason::kRunActive, request.id(), "Run has not ended; cancel it first.");
     }

@@ -1,7 +1,6 @@
 #include <grpcpp/impl/service_type.h>
 
 #include "core/rpc/services/services.h"
-#include "fabro/v1/audit.grpc.pb.h"
 #include "fabro/v1/completion.grpc.pb.h"
 #include "fabro/v1/insights.grpc.pb.h"
 #include "fabro/v1/model.grpc.pb.h"
@@ -17,7 +16,6 @@ namespace fabro::rpc {
 
 std::vector<std::unique_ptr<grpc::Service>> MakeUnbuiltServices() {
   std::vector<std::unique_ptr<grpc::Service>> services;
-  services.push_back(std::make_unique<v1::AuditService::CallbackService>());
   services.push_back(std::make_unique<v1::RunOutputService::CallbackService>());
   services.push_back(std::make_unique<v1::WorkflowService::CallbackService>());
   services.push_back(std::make_unique<v1::VerificationService::CallbackService>());

@@ -7,7 +7,7 @@
 namespace fabro::storage::sqlite {
 
 // Step n leads from PRAGMA user_version n to n + 1.
-inline constexpr std::array<std::string_view, 1> kMigrations{R"sql(
+inline constexpr std::array<std::string_view, 2> kMigrations{R"sql(
 -- The small part of a run that every commit rewrites. run_key is SQLite's rowid: other tables refer to it, because it
 -- takes 1 to 4 bytes where an id takes 16. Ids sort by creation, so the unique index is also the order of lists.
 CREATE TABLE runs (
@@ -93,6 +93,25 @@ CREATE INDEX idempotent_by_expiry ON idempotent (expires_at);
 -- One row, written to learn whether writing works.
 CREATE TABLE store (probes INTEGER NOT NULL);
 INSERT INTO store VALUES (0);
+)sql",
+                                                             R"sql(
+-- What callers did. Numbers are never used again, so that a gap would show.
+CREATE TABLE audit (
+  id         INTEGER PRIMARY KEY AUTOINCREMENT,
+  at         INTEGER NOT NULL,
+  principal  TEXT NOT NULL,
+  action     TEXT NOT NULL,
+  resource   TEXT NOT NULL,
+  outcome    TEXT NOT NULL,
+  request_id TEXT NOT NULL
+);
+CREATE INDEX audit_by_principal ON audit (principal, id);
+CREATE INDEX audit_by_action ON audit (action, id);
+CREATE INDEX audit_by_resource ON audit (resource, id);
+CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit
+BEGIN SELECT RAISE(ABORT, 'the audit only grows'); END;
+CREATE TRIGGER audit_is_not_shortened BEFORE DELETE ON audit
+BEGIN SELECT RAISE(ABORT, 'the audit only grows'); END;
 )sql"};
 
 }  // namespace fabro::storage::sqlite

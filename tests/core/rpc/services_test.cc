@@ -7,6 +7,8 @@
 #include "core/app/core_app.h"
 #include "core/async/runtime.h"
 #include "core/base/error.h"
+#include "fabro/v1/audit.grpc.pb.h"
+#include "fabro/v1/discovery.grpc.pb.h"
 #include "fabro/v1/internals.grpc.pb.h"
 #include "fabro/v1/question.grpc.pb.h"
 #include "fabro/v1/run.grpc.pb.h"
@@ -29,10 +31,11 @@ constexpr const char* kGate = R"(digraph gate {
 
 class ServicesTest : public ::testing::Test {
  protected:
-  ServicesTest() : runtime_(2) {
+  ServicesTest() : ServicesTest("") {}
+  explicit ServicesTest(const std::string& toml) : runtime_(2) {
     app::CoreOptions options;
     options.config =
-        config::LoadText("storage_dir = \"" + folder_.path().string() + "\"", "test", "/")->config;
+        config::LoadText("storage_dir = \"" + folder_.path().string() + "\"\n" + toml, "test", "/")->config;
     options.listens = false;
     options.stage_helper = std::filesystem::absolute(FABRO_STAGE_PROGRAM).string();
     app_ = *app::CoreApp::Start(runtime_, std::move(options));
@@ -40,6 +43,8 @@ class ServicesTest : public ::testing::Test {
     runs_ = v1::RunService::NewStub(channel);
     people_ = v1::HumanService::NewStub(channel);
     inside_ = v1::RunInternalsService::NewStub(channel);
+    audit_ = v1::AuditService::NewStub(channel);
+    discovery_ = v1::DiscoveryService::NewStub(channel);
   }
 
   template <typename Stub, typename Request, typename Response>
@@ -47,16 +52,43 @@ class ServicesTest : public ::testing::Test {
                     const Request& request, Response* response) {
     grpc::ClientContext context;
     context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(20));
+    if (!as_.empty()) context.AddMetadata("x-fabro-principal", as_);
+    context.AddMetadata("x-request-id", "r1");
     return (stub.*method)(&context, request, response);
+  }
+  grpc::Status Cancel(const std::string& id) {
+    v1::CancelRunRequest request;
+    request.set_id(id);
+    v1::RunStatusResponse response;
+    return Call(*runs_, &v1::RunService::Stub::CancelRun, request, &response);
+  }
+  grpc::Status Delete(const std::string& id) {
+    v1::DeleteRunRequest request;
+    request.set_id(id);
+    v1::DeleteRunResponse none;
+    return Call(*runs_, &v1::RunService::Stub::DeleteRun, request, &none);
+  }
+  // "principal action resource outcome" of each entry, the newest first.
+  std::vector<std::string> Audit(const v1::ListAuditEntriesRequest& request = {}) {
+    v1::PaginatedAuditEntryList list;
+    const grpc::Status status = Call(*audit_, &v1::AuditService::Stub::ListAuditEntries, request, &list);
+    EXPECT_TRUE(status.ok()) << status.error_message();
+    std::vector<std::string> lines;
+    for (const v1::AuditEntry& entry : list.data()) {
+      lines.push_back(entry.principal() + ' ' + entry.action() + ' ' + entry.resource() + ' ' +
+                      entry.outcome());
+      EXPECT_GT(entry.timestamp().seconds(), 0);
+      EXPECT_EQ(entry.request_id(), "r1");
+    }
+    return lines;
   }
 
   v1::RunStatusResponse Begin(const std::string& source, const std::string& key = "") {
     v1::StartRunRequest request;
     request.set_dot_source(source);
     if (!key.empty()) request.set_idempotency_key(key);
-    grpc::ClientContext context;
     v1::RunStatusResponse response;
-    const grpc::Status status = runs_->StartRun(&context, request, &response);
+    const grpc::Status status = Call(*runs_, &v1::RunService::Stub::StartRun, request, &response);
     EXPECT_TRUE(status.ok()) << status.error_message();
     return response;
   }
@@ -69,6 +101,7 @@ class ServicesTest : public ::testing::Test {
     if (after) request.set_after(*after);
     grpc::ClientContext context;
     context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(20));
+    if (!as_.empty()) context.AddMetadata("x-fabro-principal", as_);
     const auto stream = runs_->StreamRunEvents(&context, request);
     std::vector<v1::Event> events;
     v1::Event event;
@@ -92,12 +125,24 @@ class ServicesTest : public ::testing::Test {
     return info.reason();
   }
 
+  std::string as_;  // the caller, for Call
   testing::TempDirectory folder_;
   Runtime runtime_;
   std::unique_ptr<app::CoreApp> app_;
   std::unique_ptr<v1::RunService::Stub> runs_;
   std::unique_ptr<v1::HumanService::Stub> people_;
   std::unique_ptr<v1::RunInternalsService::Stub> inside_;
+  std::unique_ptr<v1::AuditService::Stub> audit_;
+  std::unique_ptr<v1::DiscoveryService::Stub> discovery_;
+};
+
+class RolesTest : public ServicesTest {
+ protected:
+  RolesTest()
+      : ServicesTest(R"([access]
+viewers = ["vera"]
+operators = ["otto", "cn:builder"]
+admins = ["anna"])") {}
 };
 
 TEST_F(ServicesTest, RunsACommandAndTellsItsEventsInOrder) {
@@ -254,6 +299,122 @@ TEST_F(ServicesTest, ADeadlineEndsAStreamThatWaits) {
   while (stream->Read(&event)) {
   }
   EXPECT_EQ(stream->Finish().error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
+}
+
+TEST_F(ServicesTest, AuditsEveryChangeWithItsCaller) {
+  as_ = "alice";
+  const std::string id = Begin(kGate, "once").id();
+  EXPECT_EQ(Begin(kGate, "once").id(), id);  // the same answer again is no change
+  const std::string run = "runs/" + id;
+  grpc::Status status;
+  Follow(id, 0, &status, [](const v1::Event& event) { return event.has_interview_started(); });
+  v1::ListRunQuestionsRequest list;
+  list.set_id(id);
+  v1::PaginatedApiQuestionList questions;
+  ASSERT_TRUE(Call(*people_, &v1::HumanService::Stub::ListRunQuestions, list, &questions).ok());
+  ASSERT_EQ(questions.data_size(), 1);
+  v1::PauseRunRequest pause;
+  pause.set_id(id);
+  v1::UnpauseRunRequest unpause;
+  unpause.set_id(id);
+  v1::RunStatusResponse response;
+  as_ = "cn:builder";
+  EXPECT_TRUE(Call(*runs_, &v1::RunService::Stub::PauseRun, pause, &response).ok());
+  EXPECT_FALSE(Call(*runs_, &v1::RunService::Stub::PauseRun, pause, &response).ok());  // paused already
+  EXPECT_TRUE(Call(*runs_, &v1::RunService::Stub::UnpauseRun, unpause, &response).ok());
+  as_ = "Zo%C3%AB%20M";
+  v1::SubmitAnswerRequest answer;
+  answer.set_id(id);
+  answer.set_qid(questions.data(0).id());
+  answer.set_selected_option_key("A");
+  v1::SubmitRunAnswerResponse none;
+  EXPECT_TRUE(Call(*people_, &v1::HumanService::Stub::SubmitRunAnswer, answer, &none).ok());
+  AwaitEnd(id);
+  EXPECT_FALSE(Cancel(id).ok());  // over
+  as_.clear();
+  EXPECT_TRUE(Delete(id).ok());
+  EXPECT_EQ(Audit(), (std::vector<std::string>{"local RunService/DeleteRun " + run + " ok",
+                                               "Zo\u00eb M HumanService/SubmitRunAnswer " + run + " ok",
+                                               "cn:builder RunService/UnpauseRun " + run + " ok",
+                                               "cn:builder RunService/PauseRun " + run + " ok",
+                                               "alice RunService/StartRun " + run + " ok"}));
+  v1::ListAuditEntriesRequest filter;
+  filter.set_filter_principal("cn:builder");
+  filter.set_filter_action("RunService/PauseRun");
+  filter.set_filter_resource(run);
+  EXPECT_EQ(Audit(filter).size(), 1U);
+}
+
+TEST_F(ServicesTest, RefusesAMalformedPrincipal) {
+  v1::GetUserRequest request;
+  v1::UserResponse user;
+  for (const std::string bad : {"%zz", "a b", "%FF"}) {
+    as_ = bad;
+    EXPECT_EQ(Call(*discovery_, &v1::DiscoveryService::Stub::GetUser, request, &user).error_code(),
+              grpc::StatusCode::UNAUTHENTICATED);
+  }
+  as_ = "cn:alice";
+  ASSERT_TRUE(Call(*discovery_, &v1::DiscoveryService::Stub::GetUser, request, &user).ok());
+  EXPECT_EQ(user.login(), "alice");
+}
+
+TEST_F(RolesTest, EachRoleMayDoItsPart) {
+  as_ = "otto";
+  const std::string id = Begin(kGate).id();
+  v1::RetrieveRunRequest look;
+  look.set_id(id);
+  v1::RunStatusResponse response;
+  for (const std::string who : {"vera", "otto", "anna", "cn:builder"}) {
+    as_ = who;
+    EXPECT_TRUE(Call(*runs_, &v1::RunService::Stub::RetrieveRun, look, &response).ok()) << who;
+  }
+  as_ = "vera";
+  grpc::Status status = Cancel(id);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::PERMISSION_DENIED);
+  EXPECT_EQ(ReasonIn(status), ToString(Reason::kForbidden));
+  EXPECT_EQ(status.error_message(), "Access denied. This needs the role operator.");
+  for (const std::string who : {"", "builder", "cn:otto", "mallory"}) {
+    as_ = who;
+    EXPECT_EQ(Call(*runs_, &v1::RunService::Stub::RetrieveRun, look, &response).error_code(),
+              grpc::StatusCode::PERMISSION_DENIED)
+        << who;
+    v1::GetHealthRequest health;
+    v1::HealthResponse well;
+    EXPECT_TRUE(Call(*discovery_, &v1::DiscoveryService::Stub::GetHealth, health, &well).ok());  // open
+  }
+  as_ = "cn:builder";
+  EXPECT_TRUE(Cancel(id).ok());
+  EXPECT_EQ(Delete(id).error_message(), "Access denied. This needs the role admin.");
+  as_ = "anna";
+  AwaitEnd(id);
+  EXPECT_TRUE(Delete(id).ok());
+}
+
+TEST_F(RolesTest, AuditsRefusalsOnceAMinute) {
+  as_ = "mallory";
+  for (int i = 0; i < 20; ++i) EXPECT_FALSE(Delete(kNobody).ok());
+  EXPECT_FALSE(Cancel("x").ok());
+  as_ = "anna";
+  std::vector<std::string> lines = Audit();
+  // A minute may have turned in between.
+  ASSERT_GE(lines.size(), 2U);
+  ASSERT_LE(lines.size(), 4U);
+  EXPECT_EQ(lines.front(), "mallory RunService/CancelRun runs/x FORBIDDEN");
+  EXPECT_EQ(lines.back(), "mallory RunService/DeleteRun runs/" + std::string(kNobody) + " FORBIDDEN");
+  as_ = "otto";
+  v1::ListAuditEntriesRequest request;
+  v1::PaginatedAuditEntryList list;
+  EXPECT_EQ(Call(*audit_, &v1::AuditService::Stub::ListAuditEntries, request, &list).error_code(),
+            grpc::StatusCode::PERMISSION_DENIED);
+}
+
+TEST_F(RolesTest, AStreamNeedsARoleToo) {
+  as_ = "otto";
+  const std::string id = Begin(kGate).id();
+  as_ = "mallory";
+  grpc::Status status;
+  EXPECT_TRUE(Follow(id, 0, &status).empty());
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::PERMISSION_DENIED);
 }
 
 }  // namespace

@@ -95,6 +95,21 @@ TEST_F(SqliteStoreTest, RefusesADatabaseOfANewerProgram) {
   EXPECT_NE(MessageOf(refused.status()).find("schema version 99"), std::string::npos) << refused.status();
 }
 
+TEST_F(SqliteStoreTest, TheAuditOnlyGrows) {
+  ASSERT_TRUE(Open().ok());
+  auto connection = SqliteConnection::Open(path_.string(), SqliteConnection::Role::kWriter);
+  ASSERT_TRUE(connection.ok());
+  const std::string insert =
+      "INSERT INTO audit (at, principal, action, resource, outcome, request_id) VALUES (1, 'a', 'b', 'c', "
+      "'ok', '')";
+  ASSERT_TRUE((*connection)->RunScript(insert).ok());
+  for (const char* harm :
+       {"UPDATE audit SET principal = 'x'", "DELETE FROM audit", "DELETE FROM audit WHERE id = 1"}) {
+    const absl::Status refused = (*connection)->RunScript(harm);
+    EXPECT_NE(MessageOf(refused).find("the audit only grows"), std::string::npos) << harm << ": " << refused;
+  }
+}
+
 TEST_F(SqliteStoreTest, SaysThatAFileIsNoDatabase) {
   std::filesystem::create_directories(path_.parent_path());
   std::ofstream(path_) << std::string(5000, 'x');
@@ -179,7 +194,8 @@ TEST_F(SqliteStoreTest, NoStatementWalksATable) {
       &sql::kPageParentNewest, &sql::kPageParentOldest,   &sql::kCountWorkflow,
       &sql::kCountParent,      &sql::kRunnable,           &sql::kQueuePosition,
       &sql::kDueTimers,        &sql::kNextWakeAt,         &sql::kGetIdempotent,
-      &sql::kForgetCount,
+      &sql::kForgetCount,      &sql::kAuditOfResource,    &sql::kAuditOfPrincipal,
+      &sql::kAuditOfAction,
   };
   for (const Statement* statement : statements) {
     const std::string text = "EXPLAIN QUERY PLAN " + std::string(statement->sql);

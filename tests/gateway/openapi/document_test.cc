@@ -55,6 +55,14 @@ TEST(OpenApiDocument, ResolvesAllItsReferences) {
   EXPECT_GT(count, 500);
 }
 
+TEST(OpenApiDocument, SaysWhichRoleAnOperationNeeds) {
+  const Json document = Document();
+  EXPECT_EQ(document["paths"]["/runs"]["get"]["x-fabro-role"], "viewer");
+  EXPECT_EQ(document["paths"]["/runs"]["post"]["x-fabro-role"], "operator");
+  EXPECT_EQ(document["paths"]["/runs/{id}"]["delete"]["x-fabro-role"], "admin");
+  EXPECT_FALSE(document["paths"]["/health"]["get"].contains("x-fabro-role"));
+}
+
 TEST(OpenApiDocument, GivesEveryOperationANameOfItsOwn) {
   const Json document = Document();
   std::set<std::string> names;
