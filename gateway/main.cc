@@ -44,8 +44,12 @@ int Run(const std::vector<std::string>& args) {
   for (const std::string& warning : loaded->warnings) log::Warn(warning);
 
   const std::string& core = loaded->config.gateway.core;
-  const auto gateway =
-      gateway::GatewayApp::Start(gateway::ChannelTo(core), gateway::OptionsOf(loaded->config));
+  const auto channel = gateway::ChannelTo(loaded->config.gateway);
+  if (!channel.ok()) {
+    app::PrintError(kName, channel.status());
+    return app::kExitUsage;
+  }
+  const auto gateway = gateway::GatewayApp::Start(*channel, gateway::OptionsOf(loaded->config));
   if (!gateway.ok()) {
     app::PrintError(kName, gateway.status());
     return app::kExitFailed;

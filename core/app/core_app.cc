@@ -18,6 +18,7 @@
 #include "core/events/event_hub.h"
 #include "core/events/redactor.h"
 #include "core/rpc/audit.h"
+#include "core/rpc/server_tls.h"
 #include "core/rpc/services/services.h"
 #include "core/runtime/supervisor.h"
 #include "core/sandbox/local.h"
@@ -152,6 +153,8 @@ struct CoreApp::Parts {
   }
 
   absl::Status Serve();
+  absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> ListenerCredentials();
+  Task<void> KeepTlsFresh();
 
   Runtime& runtime;
   const CoreOptions options;
@@ -173,10 +176,33 @@ struct CoreApp::Parts {
   rpc::DenialRecorder denials;
   const rpc::Edge edge;
   std::vector<std::unique_ptr<grpc::Service>> services;
+  std::unique_ptr<rpc::ServerTls> tls;  // null: a plain listener, or none
   std::unique_ptr<grpc::Server> server;
   std::string address;
   bool stopped = false;
 };
+
+absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> CoreApp::Parts::ListenerCredentials() {
+  const config::TlsFiles& files = options.config.core.tls;
+  if (!files.any()) return grpc::InsecureServerCredentials();
+  FABRO_ASSIGN_OR_RETURN(tls, rpc::ServerTls::Load({files.cert, files.key, files.ca}, SystemClock().Now()));
+  background.Spawn("TLS files", KeepTlsFresh());
+  return tls->Credentials();
+}
+
+// Looks at the files every second until it is cancelled.
+Task<void> CoreApp::Parts::KeepTlsFresh() {
+  while (true) {
+    const absl::Status slept = co_await SystemTime().Sleep(std::chrono::seconds(1));
+    if (!slept.ok()) co_return;
+    auto reload = [this]() -> absl::Status {
+      tls->Reload(SystemClock().Now());
+      return absl::OkStatus();
+    };
+    const absl::Status done = co_await RunBlocking(files, std::move(reload));
+    if (!done.ok()) log::Debug("TLS files were not looked at", {{"error", done}});
+  }
+}
 
 absl::Status CoreApp::Parts::Serve() {
   const rpc::Backend backend = MakeBackend();
@@ -195,22 +221,25 @@ absl::Status CoreApp::Parts::Serve() {
   // Two servers must never share a port: the second one is told.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   int port = 0;
-  const std::string& listen = options.config.core.listen;
-  const bool is_unix = listen.starts_with("unix:");
+  const config::CoreConfig& core = options.config.core;
+  const bool is_unix = core.listen.starts_with("unix:");
   if (options.listens) {
-    if (is_unix) ::unlink(listen.c_str() + 5);  // of a core that died: the storage lock is ours
-    builder.AddListeningPort(listen, grpc::InsecureServerCredentials(), &port);
+    if (is_unix) ::unlink(core.listen.c_str() + 5);  // of a core that died: the storage lock is ours
+    FABRO_ASSIGN_OR_RETURN(const auto credentials, ListenerCredentials());
+    builder.AddListeningPort(core.listen, credentials, &port);
   }
   for (const auto& service : services) builder.RegisterService(service.get());
+  const mode_t before = ::umask(0177);  // a unix socket is private from its first moment
   server = builder.BuildAndStart();
+  ::umask(before);
   if (server == nullptr || (options.listens && port == 0)) {
-    return Unavailable(Reason::kInternal, listen,
-                       StrCat("cannot listen on ", listen, ": is the address in use?"));
+    return Unavailable(Reason::kInternal, core.listen,
+                       StrCat("cannot listen on ", core.listen, ": is the address in use?"));
   }
   if (options.listens) {
-    if (is_unix) ::chmod(listen.c_str() + 5, 0600);
-    const std::size_t colon = listen.rfind(':');
-    address = is_unix ? listen : StrCat(listen.substr(0, colon), ':', port);
+    if (is_unix) ::chmod(core.listen.c_str() + 5, core.socket_mode == "0660" ? 0660 : 0600);
+    const std::size_t colon = core.listen.rfind(':');
+    address = is_unix ? core.listen : StrCat(core.listen.substr(0, colon), ':', port);
   }
   return absl::OkStatus();
 }

@@ -1,5 +1,6 @@
 #include "core/app/process.h"
 
+#include <grpc/support/log.h>
 #include <pthread.h>
 #include <signal.h>
 #include <unistd.h>
@@ -23,9 +24,16 @@ sigset_t StopSignals() {
   return set;
 }
 
+// What gRPC has to say goes into our log, in its form; such as the reasons for which handshakes fail.
+void LogForGrpc(gpr_log_func_args* args) {
+  const LogLevel level = args->severity == GPR_LOG_SEVERITY_ERROR ? LogLevel::kWarn : LogLevel::kDebug;
+  log::Write(level, args->message, {{"from", "grpc"}});
+}
+
 }  // namespace
 
 void PrepareProcess() {
+  gpr_set_log_function(LogForGrpc);
   sigset_t set = StopSignals();
   sigaddset(&set, SIGHUP);
   pthread_sigmask(SIG_BLOCK, &set, nullptr);

@@ -13,7 +13,7 @@ enum ExitCode : int { kExitOk = 0, kExitFailed = 1, kExitUsage = 2 };
 
 // Blocks SIGTERM, SIGINT and SIGHUP for the calling thread and all it starts later, ignores SIGPIPE. Call it
 // first in main, so that only WaitForStop takes them. Also switches off what debugging aids of libraries
-// cost.
+// cost, and lets gRPC write to our log.
 void PrepareProcess();
 
 // Waits for SIGTERM or SIGINT, then runs `stop` while it goes on listening: another such signal ends the

@@ -154,7 +154,6 @@ std::vector<Key> MakeKeys() {
   const std::string_view kNoModels = "this version calls no models";
   const std::string_view kNoHttps = "this version serves no HTTPS";
   const std::string_view kNoUsers = "this version knows no users";
-  const std::string_view kNoCoreTls = "this version speaks no TLS between gateway and core";
   const std::string_view kNames = "a list of names: \"alice\", or \"cn:NAME\" for a certificate's holder";
   const std::string_view kUnused = "this version does not use it";
   const std::string_view kLocalOnly = "this version runs commands on the host only";
@@ -179,15 +178,16 @@ std::vector<Key> MakeKeys() {
       Unbuilt(kNoUsers, Text("web.auth.provider", AT(web.provider))),
 
       Plain("core.listen", "\"unix:PATH\" or \"HOST:PORT\"", AT(core.listen)),
-      Unbuilt(kNoCoreTls, Path("core.tls.cert", AT(core.tls.cert))),
-      Unbuilt(kNoCoreTls, Path("core.tls.key", AT(core.tls.key))),
-      Unbuilt(kNoCoreTls, Path("core.tls.ca", AT(core.tls.ca))),
-      Unbuilt(kNoCoreTls, Plain("core.trusted_gateways", "a list of texts", AT(core.trusted_gateways))),
+      OneOf("core.socket_mode", "\"0600\" or \"0660\"", {"0600", "0660"}, AT(core.socket_mode)),
+      Path("core.tls.cert", AT(core.tls.cert)),
+      Path("core.tls.key", AT(core.tls.key)),
+      Path("core.tls.ca", AT(core.tls.ca)),
+      Plain("core.trusted_gateways", "a list of common names", AT(core.trusted_gateways)),
 
       Plain("gateway.core", "\"unix:PATH\" or \"HOST:PORT\"", AT(gateway.core)),
-      Unbuilt(kNoCoreTls, Path("gateway.tls.cert", AT(gateway.tls.cert))),
-      Unbuilt(kNoCoreTls, Path("gateway.tls.key", AT(gateway.tls.key))),
-      Unbuilt(kNoCoreTls, Path("gateway.tls.ca", AT(gateway.tls.ca))),
+      Path("gateway.tls.cert", AT(gateway.tls.cert)),
+      Path("gateway.tls.key", AT(gateway.tls.key)),
+      Path("gateway.tls.ca", AT(gateway.tls.ca)),
 
       Secret(Text("storage.url", AT(storage_url))),
 

@@ -24,6 +24,7 @@ struct TlsFiles {
   std::string key;
   std::string ca;
   bool any() const { return !cert.empty() || !key.empty() || !ca.empty(); }
+  bool all() const { return !cert.empty() && !key.empty() && !ca.empty(); }
 };
 
 struct ApiConfig {
@@ -44,6 +45,8 @@ struct WebConfig {
 
 struct CoreConfig {
   std::string listen;  // "unix:PATH" or "host:port"; unix:STORAGE/core.sock unless set
+  std::string socket_mode =
+      "0600";  // of a unix socket; or "0660": whoever is of its group may call as anyone
   TlsFiles tls;
   StringList trusted_gateways;  // common names
 };

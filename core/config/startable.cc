@@ -35,22 +35,27 @@ absl::Status CheckGateway(const ServerConfig& config) {
   return absl::OkStatus();
 }
 
-// Where the core listens, or where the gateway finds it.
-absl::Status CheckCoreAddress(std::string_view key, std::string_view address, const TlsFiles& tls) {
-  if (tls.any()) {
-    return Refuse(key, StrCat(key,
-                              ": this version speaks no TLS between gateway and core; remove the tls section "
-                              "and use a unix socket or a loopback address."));
+// Where the core listens, or where the gateway finds it. `section` is where its TLS files are given.
+absl::Status CheckCoreAddress(std::string_view key, std::string_view address, std::string_view section,
+                              const TlsFiles& tls) {
+  if (tls.any() && !tls.all()) {
+    const std::string_view missing = tls.cert.empty() ? "cert" : tls.key.empty() ? "key" : "ca";
+    return Refuse(section, StrCat(section, '.', missing, " is missing: both sides show a certificate, so ",
+                                  section, " needs cert, key and ca."));
   }
-  if (address.starts_with("unix:") && address.size() > 5) return absl::OkStatus();
+  if (address.starts_with("unix:") && address.size() > 5) {
+    if (!tls.any()) return absl::OkStatus();
+    return Refuse(key, StrCat(section, " is set, but ", key, " is ", address, ", where there is no TLS. Set ",
+                              key, " to HOST:PORT, or remove ", section, '.'));
+  }
   const std::string_view host = HostOfAddress(address);
   if (host == address || host.empty()) {
     return Refuse(key, StrCat(key, " is ", address, "; it must be unix:PATH or HOST:PORT."));
   }
-  if (IsLoopbackHost(host)) return absl::OkStatus();
-  return Refuse(key, StrCat(key, " is ", address,
-                            ", which others can reach, and without TLS anyone could use it. Use "
-                            "a unix socket or a loopback address."));
+  if (tls.any() || IsLoopbackHost(host)) return absl::OkStatus();
+  return Refuse(
+      key, StrCat(key, " is ", address, ", which others can reach, and without TLS anyone could use it. Set ",
+                  section, ".cert, key and ca, or use a unix socket or a loopback address."));
 }
 
 absl::Status CheckCore(const ServerConfig& config) {
@@ -73,9 +78,10 @@ absl::Status CheckCore(const ServerConfig& config) {
 absl::Status CheckStartable(const ServerConfig& config, Program program) {
   if (program != Program::kCore) FABRO_RETURN_IF_ERROR(CheckGateway(config));
   if (program != Program::kGateway) FABRO_RETURN_IF_ERROR(CheckCore(config));
-  if (program == Program::kCore) return CheckCoreAddress("core.listen", config.core.listen, config.core.tls);
+  if (program == Program::kCore)
+    return CheckCoreAddress("core.listen", config.core.listen, "core.tls", config.core.tls);
   if (program == Program::kGateway)
-    return CheckCoreAddress("gateway.core", config.gateway.core, config.gateway.tls);
+    return CheckCoreAddress("gateway.core", config.gateway.core, "gateway.tls", config.gateway.tls);
   return absl::OkStatus();
 }
 

@@ -9,6 +9,7 @@
 
 #include "core/async/runtime.h"
 #include "core/async/sleep.h"
+#include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/base/status_macros.h"
 #include "core/base/strings.h"
@@ -141,8 +142,10 @@ void GatewayApp::Stop(std::chrono::milliseconds grace) {
   parts_->feeds.Stop();
 }
 
-std::shared_ptr<grpc::Channel> ChannelTo(const std::string& core_address) {
-  return upstream::MakeChannel(core_address);
+absl::StatusOr<std::shared_ptr<grpc::Channel>> ChannelTo(const config::GatewayConfig& config) {
+  if (!config.tls.any()) return upstream::MakeChannel(config.core);
+  const upstream::ChannelTlsFiles files{config.tls.cert, config.tls.key, config.tls.ca};
+  return upstream::MakeTlsChannel(config.core, files, SystemClock().Now());
 }
 
 }  // namespace fabro::gateway

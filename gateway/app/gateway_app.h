@@ -15,8 +15,9 @@ namespace grpc {
 class Channel;
 }
 namespace fabro::config {
+struct GatewayConfig;
 struct ServerConfig;
-}
+}  // namespace fabro::config
 
 namespace fabro::gateway {
 
@@ -50,7 +51,7 @@ class GatewayApp {
   const std::unique_ptr<Parts> parts_;
 };
 
-// To "unix:/path" or "host:port".
-std::shared_ptr<grpc::Channel> ChannelTo(const std::string& core_address);
+// To "unix:/path" or "host:port", over TLS if its files are given; FailedPrecondition when they are no good.
+absl::StatusOr<std::shared_ptr<grpc::Channel>> ChannelTo(const config::GatewayConfig& config);
 
 }  // namespace fabro::gateway

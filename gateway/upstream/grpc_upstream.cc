@@ -5,6 +5,8 @@
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/impl/codegen/proto_utils.h>
 #include <grpcpp/security/credentials.h>
+#include <grpcpp/security/tls_certificate_provider.h>
+#include <grpcpp/security/tls_credentials_options.h>
 #include <grpcpp/support/async_stream.h>
 #include <grpcpp/support/async_unary_call.h>
 #include <grpcpp/support/channel_arguments.h>
@@ -17,6 +19,8 @@
 #include "core/async/blocking_pool.h"
 #include "core/async/waiter.h"
 #include "core/base/error.h"
+#include "core/base/status_macros.h"
+#include "core/security/certificate.h"
 #include "core/security/principal.h"
 #include "gateway/upstream/status.h"
 
@@ -29,6 +33,7 @@ using Stub = grpc::TemplatedGenericStub<Message, Message>;
 constexpr int kFirstBackoffMs = 50;
 constexpr int kMaxBackoffMs = 500;
 constexpr int kConnectTimeoutMs = 1000;
+constexpr unsigned kReadFilesEverySeconds = 1;
 constexpr int kMaxMessageBytes = 64 * 1024 * 1024;
 // core/rpc/call.cc sends it with the head of a stream that it accepts.
 constexpr char kStreamOpen[] = "x-fabro-stream";
@@ -187,9 +192,7 @@ class GrpcUpstream final : public Upstream {
   CallQueue queue_;
 };
 
-}  // namespace
-
-std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address) {
+grpc::ChannelArguments ArgumentsOfChannel() {
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kFirstBackoffMs);
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kConnectTimeoutMs);
@@ -198,7 +201,27 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address) {
   arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);  // whether to try again is for our caller's client to decide
   arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
   arguments.SetMaxSendMessageSize(kMaxMessageBytes);
-  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+  return arguments;
+}
+
+}  // namespace
+
+std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address) {
+  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), ArgumentsOfChannel());
+}
+
+absl::StatusOr<std::shared_ptr<grpc::Channel>> MakeTlsChannel(const std::string& address,
+                                                              const ChannelTlsFiles& files, Timestamp now) {
+  FABRO_RETURN_IF_ERROR(
+      security::LoadIdentity(files.cert, files.key, security::CertificateUse::kClient, now).status());
+  FABRO_RETURN_IF_ERROR(security::LoadAuthorities(files.ca, now).status());
+  grpc::experimental::TlsChannelCredentialsOptions options;
+  options.set_certificate_provider(std::make_shared<grpc::experimental::FileWatcherCertificateProvider>(
+      files.key, files.cert, files.ca, kReadFilesEverySeconds));
+  options.watch_identity_key_cert_pairs();
+  options.watch_root_certs();
+  return grpc::CreateCustomChannel(address, grpc::experimental::TlsCredentials(options),
+                                   ArgumentsOfChannel());
 }
 
 std::unique_ptr<Upstream> MakeGrpcUpstream(std::shared_ptr<grpc::Channel> channel) {

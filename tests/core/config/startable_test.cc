@@ -62,6 +62,24 @@ TEST(CheckStartable, RefusesACoreOnTheNetwork) {
   EXPECT_FALSE(CheckStartable(config, Program::kCore).ok());
 }
 
+TEST(CheckStartable, LetsACoreWithTlsListenAnywhere) {
+  ServerConfig config = Defaults();
+  config.core.tls = {"c", "k", "a"};
+  config.gateway.tls = config.core.tls;
+  // The default is a unix socket, where the files would protect nothing.
+  EXPECT_FALSE(CheckStartable(config, Program::kCore).ok());
+  config.core.listen = "0.0.0.0:50051";
+  EXPECT_TRUE(CheckStartable(config, Program::kCore).ok());
+  config.gateway.core = "core.example:50051";
+  EXPECT_TRUE(CheckStartable(config, Program::kGateway).ok());
+  for (std::string* missing : {&config.core.tls.cert, &config.core.tls.key, &config.core.tls.ca}) {
+    const std::string there = std::exchange(*missing, "");
+    const absl::Status status = CheckStartable(config, Program::kCore);
+    EXPECT_NE(MessageOf(status).find("core.tls."), std::string::npos) << status;
+    *missing = there;
+  }
+}
+
 TEST(CheckStartable, RefusesAStorageThatIsNotBuilt) {
   ServerConfig config = Defaults();
   config.storage_url = "postgresql://u:hunter22@h/d";

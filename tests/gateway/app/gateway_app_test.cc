@@ -9,6 +9,8 @@
 #include <string>
 
 #include "core/base/strings.h"
+#include "core/config/server_config.h"
+#include "core/config/server_config.h"
 #include "fabro/v1/event.pb.h"
 #include "fabro/v1/run.pb.h"
 #include "google/rpc/error_details.pb.h"
@@ -72,7 +74,9 @@ TEST_F(GatewayAppTest, AnswersFromTheCore) {
 }
 
 TEST_F(GatewayAppTest, SaysThatTheCoreIsNotThere) {
-  Start(ChannelTo(StrCat("unix:", ::testing::TempDir(), "/nobody-", ::getpid(), ".sock")));
+  config::GatewayConfig nobody;
+  nobody.core = StrCat("unix:", ::testing::TempDir(), "/nobody-", ::getpid(), ".sock");
+  Start(*ChannelTo(nobody));
   const std::string answer = Ask("GET /runs/abc");
   EXPECT_TRUE(answer.starts_with("HTTP/1.1 503 Service Unavailable\r\n")) << answer;
   EXPECT_NE(answer.find("Retry-After: 1\r\n"), std::string::npos);
