@@ -274,6 +274,12 @@ std::shared_ptr<grpc::Channel> CoreApp::InProcessChannel() {
 
 std::string CoreApp::address() const { return parts_->address; }
 
+void CoreApp::Apply(const config::ServerConfig& config) {
+  Parts& p = *parts_;
+  p.admission.SetSlots(static_cast<std::size_t>(config.max_concurrent_runs));
+  p.access.Set(AccessListsOf(config.access));
+}
+
 void CoreApp::Stop(std::chrono::milliseconds grace) {
   Parts& p = *parts_;
   if (std::exchange(p.stopped, true)) return;

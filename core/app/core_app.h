@@ -32,6 +32,9 @@ class CoreApp {
   std::shared_ptr<grpc::Channel> InProcessChannel();
   std::string address() const;  // where it listens, with the port in use; empty when it does not
 
+  // Takes the settings that may change while it runs. Thread-safe.
+  void Apply(const config::ServerConfig& config);
+
   // Refuses new calls, lets active stages have `grace`, ends streams, closes the store. What did not end goes
   // on at the next start. Blocks; not from a coroutine. Idempotent.
   void Stop(std::chrono::milliseconds grace);

@@ -9,6 +9,7 @@
 #include <cstdio>
 
 #include "absl/synchronization/mutex.h"
+#include "core/app/live_config.h"
 #include "core/async/blocking_pool.h"
 #include "core/base/error.h"
 #include "core/base/log.h"
@@ -22,6 +23,21 @@ sigset_t StopSignals() {
   sigaddset(&set, SIGTERM);
   sigaddset(&set, SIGINT);
   return set;
+}
+
+int WaitForStop(LiveConfig& live) {
+  sigset_t set = StopSignals();
+  sigaddset(&set, SIGHUP);
+  constexpr timespec kOneSecond{.tv_sec = 1, .tv_nsec = 0};
+  while (true) {
+    const int signal = sigtimedwait(&set, nullptr, &kOneSecond);
+    if (signal == SIGTERM || signal == SIGINT) return signal;
+    if (signal == SIGHUP) {
+      live.Reload();
+    } else {
+      live.Check();  // a second has passed, or a debugger came by
+    }
+  }
 }
 
 // What gRPC has to say goes into our log, in its form; such as the reasons for which handshakes fail.
@@ -43,11 +59,9 @@ void PrepareProcess() {
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
 }
 
-void StopOnSignal(const std::function<void()>& stop) {
+void StopOnSignal(LiveConfig& live, const std::function<void()>& stop) {
   sigset_t set = StopSignals();
-  int signal = 0;
-  while (sigwait(&set, &signal) != 0) {
-  }
+  int signal = WaitForStop(live);
   log::Info("stopping", {{"signal", signal == SIGTERM ? "SIGTERM" : "SIGINT"}});
   std::atomic<bool> stopped = false;
   BlockingPool stopper("stop", 1, 1);
@@ -63,6 +77,12 @@ void StopOnSignal(const std::function<void()>& stop) {
       ::_exit(kExitFailed);
     }
   }
+}
+
+int Fail(std::string_view program, const absl::Status& status) {
+  log::Stop();
+  PrintError(program, status);
+  return kExitFailed;
 }
 
 void PrintError(std::string_view program, const absl::Status& status) {

@@ -12,15 +12,21 @@ namespace fabro::app {
 enum ExitCode : int { kExitOk = 0, kExitFailed = 1, kExitUsage = 2 };
 
 // Blocks SIGTERM, SIGINT and SIGHUP for the calling thread and all it starts later, ignores SIGPIPE. Call it
-// first in main, so that only WaitForStop takes them. Also switches off what debugging aids of libraries
+// first in main, so that only StopOnSignal takes them. Also switches off what debugging aids of libraries
 // cost, and lets gRPC write to our log.
 void PrepareProcess();
 
-// Waits for SIGTERM or SIGINT, then runs `stop` while it goes on listening: another such signal ends the
-// process at once, with code 1; nothing is lost by that, since whatever a client was told is durable.
-void StopOnSignal(const std::function<void()>& stop);
+class LiveConfig;
+
+// Lets `live` look at its file every second (SIGHUP: read it at once) until SIGTERM or SIGINT comes, then
+// runs `stop` while it goes on listening: another such signal ends the process at once, with code 1; nothing
+// is lost by that, since whatever a client was told is durable.
+void StopOnSignal(LiveConfig& live, const std::function<void()>& stop);
 
 // "fabro-core: message" on standard error.
 void PrintError(std::string_view program, const absl::Status& status);
+
+// Ends the log, prints the error, and gives the exit code: of a program that began well and could not start.
+int Fail(std::string_view program, const absl::Status& status);
 
 }  // namespace fabro::app

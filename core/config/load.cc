@@ -139,6 +139,7 @@ absl::Status ApplyFile(Loader& loader, const Sources& sources, std::string_view 
   const std::optional<std::string> variable = sources.environment.FindNonEmpty("FABRO_CONFIG");
   const std::string path =
       ExpandHome(sources.config_path.value_or(variable.value_or("~/.fabro/server.toml")), home);
+  loader.loaded().watched = path;
   auto text = ReadFile(path, kMaxFileBytes);
   if (text.ok()) {
     loader.ApplyToml(*text, path);

@@ -35,6 +35,7 @@ struct Loaded {
   ServerConfig config;
   Environment environment;                     // with both .env files
   std::string file;                            // what was read; empty: no file
+  std::string watched;                         // where it was looked for
   std::vector<std::string> warnings;           // sentences, with "file:line:column: " where that is known
   std::map<std::string, std::string> origins;  // key -> "file:3", "--port", "FABRO_LOG"; absent: the default
 };

@@ -111,6 +111,12 @@ std::vector<std::string_view> Sections() {
 
 }  // namespace
 
+std::string PrintValue(const Key& key, const Value& value) {
+  std::string out;
+  std::visit(Writer{.toml = true, .out = out}, Masked(key, value));
+  return out;
+}
+
 std::string PrintToml(const Loaded& loaded) {
   std::string out = loaded.file.empty() ? std::string("# no file; defaults\n")
                                         : StrCat("# ", OneLine(loaded.file), " and defaults\n");

@@ -10,7 +10,6 @@
 
 #include "core/base/strings.h"
 #include "core/config/server_config.h"
-#include "core/config/server_config.h"
 #include "fabro/v1/event.pb.h"
 #include "fabro/v1/run.pb.h"
 #include "google/rpc/error_details.pb.h"

@@ -1,0 +1,50 @@
+#include "core/app/begin.h"
+
+#include <cstdio>
+#include <utility>
+
+#include "core/app/process.h"
+#include "core/base/log.h"
+#include "core/config/flags.h"
+
+namespace fabro::app {
+
+std::unique_ptr<LiveConfig> Begin(config::Program program, config::Sources sources, absl::Status* status) {
+  sources.environment = config::Environment::FromProcess();
+  absl::StatusOr<config::Loaded> loaded = config::Load(sources);
+  *status = loaded.status();
+  if (status->ok()) *status = config::CheckStartable(loaded->config, program);
+  if (!status->ok()) return nullptr;
+  log::Options options;
+  options.level = loaded->config.log.level;
+  options.format = loaded->config.log.format;
+  *status = log::Start(std::move(options));
+  if (!status->ok()) return nullptr;
+  for (const std::string& warning : loaded->warnings) log::Warn(warning);
+  return std::make_unique<LiveConfig>(program, std::move(sources), *std::move(loaded));
+}
+
+std::unique_ptr<LiveConfig> BeginFromFlags(config::Program program, const char* name,
+                                           const std::vector<std::string>& args, int* exit_code) {
+  absl::StatusOr<config::ParsedFlags> flags = config::ParseFlags(program, args);
+  absl::Status status = flags.status();
+  std::unique_ptr<LiveConfig> begun;
+  if (status.ok() && flags->help) {
+    std::fputs(config::HelpFor(program, name).c_str(), stdout);
+    *exit_code = kExitOk;
+    return nullptr;
+  }
+  if (status.ok()) {
+    config::Sources sources;
+    sources.config_path = std::move(flags->config_path);
+    sources.overrides = std::move(flags->overrides);
+    begun = Begin(program, std::move(sources), &status);
+  }
+  if (begun == nullptr) {
+    PrintError(name, status);
+    *exit_code = kExitUsage;
+  }
+  return begun;
+}
+
+}  // namespace fabro::app
