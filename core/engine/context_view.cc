@@ -65,7 +65,10 @@ std::optional<std::string> ContextView::FindEngineText(std::string_view key) con
   }
   if (key == "internal.node_visit_count") return std::to_string(state_.nodes[frame_.cursor.node].visits);
   if (key == "internal.run_id") return seed_.id.ToString();
-  if (key == "internal.work_dir") return seed_.work_dir;
+  if (key == "internal.work_dir") {
+    const bool moved = state_.prepared && !state_.prepared->work_dir.empty();
+    return moved ? state_.prepared->work_dir : seed_.work_dir;
+  }
   if (key == "internal.fidelity") return std::string(Fidelity());
   if (key == "internal.thread_id") return std::string(ThreadId());
   return std::nullopt;

@@ -6,6 +6,7 @@
 #include "core/base/error.h"
 #include "core/base/strings.h"
 #include "core/engine/context_view.h"
+#include "fabro/internal/v1/state.pb.h"
 #include "fabro/v1/event.pb.h"
 
 namespace fabro::engine {
@@ -52,10 +53,11 @@ bool Decider::AtFrameOf(ExecutionId execution) {
   return true;
 }
 
-void Decider::On(const Start&) {
+void Decider::On(const Start& start) {
   if (state_.status != RunStatus::kQueued) return;
   core_.has_slot = true;
-  emit_.RunStarted();
+  emit_.RunStarted(start.prepare);
+  if (state_.preparing) return Prepare();
   GoOn();
 }
 
@@ -64,7 +66,10 @@ void Decider::On(const Resume& resume) {
   core_.has_slot = true;
   core_.slot_requested = false;
   if (!IsRunning()) return;
-  bool works = false;
+  for (const std::string& child : state_.abandoned) {  // what was to be cancelled may not have been
+    output_.effects.emplace_back(CancelChild{*RunId::Parse(child)});
+  }
+  bool works = state_.preparing && !core_.preparing;
   bool lost = false;
   ForEachCourse([&] {
     const Phase phase = cursor().phase;
@@ -77,6 +82,7 @@ void Decider::On(const Resume& resume) {
     event.mutable_workflow_run_resumed()->set_after(state_.head);
     emit_.Emit(event);
   }
+  if (state_.preparing) return Prepare();
   ForEachCourse([&] {
     const Phase phase = cursor().phase;
     if (phase == Phase::kExecuting) {
@@ -90,7 +96,7 @@ void Decider::On(const Resume& resume) {
 }
 
 void Decider::On(const Continue&) {
-  if (!IsRunning() || !core_.has_slot) return;
+  if (!IsRunning() || !core_.has_slot || state_.preparing) return;
   ForEachCourse([&] {
     if (cursor().phase == Phase::kReady) EnterNode();
   });
@@ -120,6 +126,7 @@ void Decider::On(const TimerDue&) {
   if (!IsRunning()) return;
   ForEachCourse([&] {
     const Cursor& cursor = this->cursor();
+    if (cursor.phase == Phase::kChild) return LookAtChild();
     if (!cursor.wake_at || now_ < *cursor.wake_at) return;
     if (cursor.phase == Phase::kAsking) return AskTimeout();
     if (cursor.phase == Phase::kTimer) return EndAttempt(Outcome{});
@@ -134,6 +141,7 @@ void Decider::On(const Cancel& cancel) {
     return Refuse(FailedPrecondition(Reason::kRunNotCancellable, core_.id_text, "Run is not cancellable."));
   }
   EndStagesInHand("The run was cancelled.");
+  if (std::exchange(core_.preparing, false)) output_.effects.emplace_back(CancelPreparation{});
   v1::Event event = emit_.MakeEvent();
   event.mutable_workflow_run_cancelled()->set_by(ToValidUtf8(cancel.by));
   event.mutable_workflow_run_cancelled()->set_duration_ms(emit_.RunDurationMs());
@@ -205,6 +213,21 @@ void Decider::On(const Stalled& stalled) {
   FailRun(message);
 }
 
+void Decider::On(const Rewind& rewind) {
+  if (!IsRunning() && state_.status != RunStatus::kPaused) {
+    const Reason reason = IsOver() ? Reason::kRunTerminal : Reason::kRunNotRunning;
+    return Refuse(FailedPrecondition(reason, core_.id_text, "Run is not rewindable."));
+  }
+  EndStagesInHand("The run was taken back to a checkpoint.");
+  v1::Event event = emit_.MakeEvent();
+  event.mutable_workflow_run_rewound()->set_by(ToValidUtf8(rewind.by));
+  event.mutable_workflow_run_rewound()->set_checkpoint(rewind.checkpoint);
+  internal::v1::StateDelta delta;
+  delta.set_state(rewind.state);
+  emit_.Emit(event, std::move(delta));
+  GoOn();
+}
+
 void Decider::RequestRunSlot() {
   if (!core_.slot_requested) output_.effects.emplace_back(RequestSlot{});
   core_.slot_requested = true;
@@ -212,14 +235,14 @@ void Decider::RequestRunSlot() {
 
 void Decider::Settle() {
   if (IsOver() || state_.status == RunStatus::kQueued) return;
-  const bool wants_slot = IsRunning() ? HasWork(core_) : !core_.executing.empty();
+  const bool wants_slot = IsRunning() ? HasWork(core_) : !core_.executing.empty() || core_.preparing;
   if (wants_slot && !core_.has_slot) RequestRunSlot();
   if (!wants_slot && core_.has_slot) {
     core_.has_slot = false;
     output_.effects.emplace_back(Park{});
   }
   const auto is_ready = [](const auto& entry) { return entry.second.cursor.phase == Phase::kReady; };
-  if (IsRunning() && core_.has_slot && std::ranges::any_of(state_.frames, is_ready)) {
+  if (IsRunning() && core_.has_slot && !state_.preparing && std::ranges::any_of(state_.frames, is_ready)) {
     output_.effects.emplace_back(ContinueStep{});
   }
 }

@@ -28,6 +28,13 @@ class Decider {
   void On(const Unpause& unpause);
   void On(const Answer& answer);
   void On(const Stalled& stalled);
+  void On(const PreparationTold& told);
+  void On(const RunPrepared& done);
+  void On(const ChildStarted& started);
+  void On(const ChildRefused& refused);
+  void On(const ChildFinished& finished);
+  void On(const ChildObserved& observed);
+  void On(const Rewind& rewind);
 
   // After the input: asks for a slot where there is something to do, gives it back where there is not.
   void Settle();
@@ -44,6 +51,8 @@ class Decider {
   bool IsRunning() const { return state_.status == RunStatus::kRunning; }
   template <typename Step>
   void ForEachCourse(Step step);
+
+  void Prepare();  // before the first step
 
   // Steps. Each leaves the course in another phase; they are listed in run_state.h.
   void GoOn();             // enters the next node, or says what is needed for it
@@ -63,6 +72,14 @@ class Decider {
   bool FailedInCircles(FailureClass failure_class);
   void AskTimeout();
   std::uint32_t max_attempts();
+  bool IsInstantHere();   // the next node's stage needs nothing from outside
+  bool IsStepByItself();  // ... or it is branches
+
+  // Child runs (child.cc).
+  void StartChildRun();
+  void LookAtChild();
+  bool AtFrameOf(const RunId& child);  // false: no course waits for it
+  void LeaveChild(Outcome outcome, std::string_view run_status, std::uint32_t stages, bool abandoned);
 
   // Parallel branches.
   void StartBranches();
@@ -78,6 +95,7 @@ class Decider {
   void CompleteRun();
   void FailRun(std::string error);
   void EndStagesInHand(std::string_view why);
+  void DropStage(const Failure& failure);  // the stage in hand, if any, and what works for it
   void CancelExecution();
 
   void Refuse(absl::Status status) { output_.refusal = std::move(status); }

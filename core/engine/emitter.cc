@@ -43,16 +43,36 @@ void Emitter::Describe(Payload& payload) const {
   payload.set_index(cursor.phase == Phase::kReady ? core_.state.stages_ended : cursor.index);
 }
 
-void Emitter::RunStarted() {
+void Emitter::RunStarted(bool preparing) {
+  StateDelta delta;
+  delta.set_preparing(preparing);
+  v1::Event event = MakeEvent();
+  DescribeRun(*event.mutable_workflow_run_started());
+  Emit(event, std::move(delta));
+}
+
+void Emitter::ForkStarted(const ForkOrigin& origin) {
+  StateDelta delta;
+  delta.set_preparing(origin.prepare);
+  delta.set_state(origin.state);
   v1::Event event = MakeEvent();
   v1::WorkflowRunStarted& started = *event.mutable_workflow_run_started();
+  DescribeRun(started);
+  started.set_forked_from_run_id(origin.run.ToString());
+  started.set_forked_from_checkpoint(origin.checkpoint);
+  Emit(event, std::move(delta));
+}
+
+void Emitter::DescribeRun(v1::WorkflowRunStarted& started) const {
   started.set_name(core_.graph().name);
   const std::string_view goal = GoalOf(core_.seed);
   if (!goal.empty()) started.set_goal(goal.data(), goal.size());
-  Emit(event);
+  const std::string& trace =
+      core_.seed.traceparent.empty() ? core_.state.traceparent : core_.seed.traceparent;
+  if (!trace.empty()) started.set_traceparent(trace);
 }
 
-void Emitter::StageStarted(std::uint32_t attempt, std::uint32_t max_attempts, bool instant) {
+void Emitter::StageStarted(std::uint32_t attempt, std::uint32_t max_attempts, StateDelta delta) {
   v1::Event event = MakeEvent();
   v1::StageStarted& started = *event.mutable_stage_started();
   Describe(started);
@@ -60,8 +80,6 @@ void Emitter::StageStarted(std::uint32_t attempt, std::uint32_t max_attempts, bo
   started.set_handler_type(kind.data(), kind.size());
   started.set_attempt(attempt);
   started.set_max_attempts(max_attempts);
-  StateDelta delta;
-  delta.set_instant(instant);
   Emit(event, std::move(delta));
 }
 
@@ -79,6 +97,7 @@ void Emitter::StageCompleted(const Outcome& outcome, std::uint32_t max_attempts,
   }
   if (!outcome.notes.empty()) completed.set_notes(outcome.notes);
   for (const std::string& path : outcome.files_touched) completed.add_files_touched(path);
+  if (outcome.usage) SetUsage(*outcome.usage, *completed.mutable_usage());
   completed.set_attempt(frame().cursor.attempt);
   completed.set_max_attempts(max_attempts);
   Emit(event, std::move(delta));
@@ -131,11 +150,19 @@ void Emitter::EdgeSelected(const workflow::Node& from, const workflow::Node& to,
   Emit(event);
 }
 
-void Emitter::CheckpointCompleted(const workflow::Node& node, OutcomeStatus status) {
+void Emitter::GitCommit(const workflow::Node& node, const std::string& sha) {
+  v1::Event event = MakeEvent();
+  event.mutable_git_commit()->set_node_id(node.id);
+  event.mutable_git_commit()->set_sha(sha);
+  Emit(event);
+}
+
+void Emitter::CheckpointCompleted(const workflow::Node& node, const Outcome& outcome) {
   v1::Event event = MakeEvent();
   v1::CheckpointCompleted& completed = *event.mutable_checkpoint_completed();
   completed.set_node_id(node.id);
-  completed.set_status(ToProto(status));
+  completed.set_status(ToProto(outcome.status));
+  if (!outcome.git_commit_sha.empty()) completed.set_git_commit_sha(outcome.git_commit_sha);
   Emit(event);
 }
 

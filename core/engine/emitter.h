@@ -7,7 +7,8 @@
 
 namespace fabro::v1 {
 class Event;
-}
+class WorkflowRunStarted;
+}  // namespace fabro::v1
 namespace fabro::internal::v1 {
 class StateDelta;
 }
@@ -27,8 +28,9 @@ class Emitter {
   void Emit(const v1::Event& event);
   void Emit(const v1::Event& event, internal::v1::StateDelta delta);
 
-  void RunStarted();
-  void StageStarted(std::uint32_t attempt, std::uint32_t max_attempts, bool instant);
+  void RunStarted(bool preparing);
+  void ForkStarted(const ForkOrigin& origin);
+  void StageStarted(std::uint32_t attempt, std::uint32_t max_attempts, internal::v1::StateDelta delta);
   void StageCompleted(const Outcome& outcome, std::uint32_t max_attempts, internal::v1::StateDelta delta);
   void StageFailed(const Failure& failure, bool will_retry, std::uint32_t max_attempts);
   void StageFailed(const Failure& failure, bool will_retry, std::uint32_t max_attempts,
@@ -37,7 +39,8 @@ class Emitter {
   // Without an edge it is a jump.
   void EdgeSelected(const workflow::Node& from, const workflow::Node& to, const workflow::Edge* edge,
                     EdgeReason reason, const Outcome& outcome);
-  void CheckpointCompleted(const workflow::Node& node, OutcomeStatus status);
+  void GitCommit(const workflow::Node& node, const std::string& sha);
+  void CheckpointCompleted(const workflow::Node& node, const Outcome& outcome);
   void Warning(std::string_view code, std::string_view message);
 
   std::uint64_t RunDurationMs() const;  // 0 before the start
@@ -46,6 +49,7 @@ class Emitter {
   // The four fields that every event of the stage in hand begins with.
   template <typename Payload>
   void Describe(Payload& payload) const;
+  void DescribeRun(v1::WorkflowRunStarted& started) const;
   std::uint64_t AttemptDurationMs() const;
   const Frame& frame() const { return core_.state.frames.find(at_)->second; }
   const workflow::Node& node() const { return core_.NodeOf(frame()); }

@@ -2,6 +2,7 @@
 #include "core/base/strings.h"
 #include "core/engine/decide.h"
 #include "core/engine/words.h"
+#include "fabro/v1/common.pb.h"
 #include "fabro/v1/event.pb.h"
 
 namespace fabro::engine {
@@ -34,6 +35,11 @@ void Decider::CompleteRun() {
   v1::Event event = emit_.MakeEvent();
   event.mutable_workflow_run_completed()->set_duration_ms(emit_.RunDurationMs());
   event.mutable_workflow_run_completed()->set_status(ToProto(status));
+  event.mutable_workflow_run_completed()->set_artifact_count(state_.artifact_count);
+  if (state_.usage.stages > 0) {
+    SetUsage(state_.usage.sum, *event.mutable_workflow_run_completed()->mutable_usage());
+    if (state_.usage.sum.cost) event.mutable_workflow_run_completed()->set_total_cost(*state_.usage.sum.cost);
+  }
   emit_.Emit(event);
   output_.effects.emplace_back(RunFinished{});
 }
@@ -52,9 +58,17 @@ void Decider::EndStagesInHand(std::string_view why) {
   const Failure failure{.message = std::string(why), .failure_class = FailureClass::kCanceled};
   for (auto at = state_.frames.rbegin(); at != state_.frames.rend(); ++at) {
     At(at->first);
-    if (HasStageInHand(cursor())) emit_.StageFailed(failure, false, max_attempts());
-    CancelExecution();
+    DropStage(failure);
   }
+}
+
+void Decider::DropStage(const Failure& failure) {
+  if (cursor().phase == Phase::kChild) {
+    output_.effects.emplace_back(CancelChild{*RunId::Parse(cursor().child)});
+    core_.next_look.erase(at_);
+  }
+  if (HasStageInHand(cursor())) emit_.StageFailed(failure, false, max_attempts());
+  CancelExecution();
 }
 
 void Decider::CancelExecution() {

@@ -1,9 +1,13 @@
 #include "core/engine/fold.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "core/base/error.h"
 #include "core/base/status_macros.h"
 #include "core/base/strings.h"
 #include "core/engine/folder.h"
+#include "core/engine/snapshot.h"
 #include "core/engine/words.h"
 #include "fabro/internal/v1/state.pb.h"
 #include "fabro/v1/event.pb.h"
@@ -38,7 +42,7 @@ absl::Status Folder::Apply() {
 absl::Status Folder::Dispatch() {
   switch (event_.payload_case()) {
     case v1::Event::kWorkflowRunStarted:
-      return RunStarted();
+      return RunStarted(event_.workflow_run_started());
     case v1::Event::kWorkflowRunCompleted:
       return Completed(event_.workflow_run_completed());
     case v1::Event::kWorkflowRunFailed:
@@ -49,6 +53,14 @@ absl::Status Folder::Dispatch() {
       return Move(RunStatus::kPaused);
     case v1::Event::kWorkflowRunUnpaused:
       return Move(RunStatus::kRunning);
+    case v1::Event::kWorkflowRunRewound:
+      return Rewound();
+    case v1::Event::kRunNotice:
+      return Noticed();
+    case v1::Event::kSubgraphStarted:
+      return ChildBegan(event_.subgraph_started());
+    case v1::Event::kSubgraphCompleted:
+      return ChildEnded();
     case v1::Event::kStageStarted:
       return Started(event_.stage_started());
     case v1::Event::kStageCompleted:
@@ -101,18 +113,61 @@ absl::Status Folder::End(RunStatus status) {
   FABRO_RETURN_IF_ERROR(Move(status));
   state_.finished_at = at_;
   state_.frames.erase(state_.frames.upper_bound(0), state_.frames.end());
+  state_.preparing = false;
   state_.own().cursor.phase = Phase::kDone;
   state_.own().cursor.wake_at.reset();
   return absl::OkStatus();
 }
 
-absl::Status Folder::RunStarted() {
+absl::Status Folder::RunStarted(const v1::WorkflowRunStarted& started) {
   if (state_.started_at) return absl::OkStatus();  // again, after a loop restart
   FABRO_RETURN_IF_ERROR(Move(RunStatus::kStarting));
   FABRO_RETURN_IF_ERROR(Move(RunStatus::kRunning));
   state_.started_at = at_;
+  state_.preparing = delta_.preparing();
+  state_.traceparent = started.traceparent();
+  if (started.has_forked_from_run_id()) return TakeUp(started.forked_from_run_id());
   cursor().phase = Phase::kReady;
   cursor().node = graph_.start;
+  return absl::OkStatus();
+}
+
+absl::Status Folder::Noticed() {
+  if (!delta_.has_prepared()) return absl::OkStatus();
+  if (!state_.preparing) return Untimely();
+  state_.preparing = false;
+  state_.prepared = Prepared{.work_dir = delta_.prepared().work_dir(),
+                             .repository = delta_.prepared().repository(),
+                             .base_sha = delta_.prepared().base_sha(),
+                             .failure = std::nullopt};
+  return absl::OkStatus();
+}
+
+absl::Status Folder::Rewound() {
+  if (state_.status != RunStatus::kRunning && state_.status != RunStatus::kPaused) return Untimely();
+  return TakeUp(event_.run_id());
+}
+
+absl::Status Folder::TakeUp(const std::string& run_id) {
+  const std::optional<RunId> run = RunId::Parse(run_id);
+  if (!run) return Misfit("names no run");
+  FABRO_ASSIGN_OR_RETURN(RunState then, DecodeSnapshot(*run, graph_, delta_.state()));
+  const Phase phase = then.own().cursor.phase;
+  if (then.frames.size() != 1 || (phase != Phase::kReady && phase != Phase::kFinishing)) {
+    return Misfit("goes on from the middle of a stage");
+  }
+  const FrameNumber next_frame = std::max(state_.next_frame, then.next_frame);
+  for (std::size_t i = 0; i < then.nodes.size(); ++i) {
+    then.nodes[i].stages = std::max(then.nodes[i].stages, state_.nodes[i].stages);
+  }
+  state_.frames = std::move(then.frames);
+  state_.next_frame = next_frame;
+  state_.nodes = std::move(then.nodes);
+  state_.loop_failures = std::move(then.loop_failures);
+  state_.restart_failures = std::move(then.restart_failures);
+  state_.checkpoint = std::move(then.checkpoint);
+  if (state_.checkpoint) state_.own().restore_sha = state_.checkpoint->git_commit_sha;
+  frame_ = &state_.own();
   return absl::OkStatus();
 }
 
@@ -149,7 +204,8 @@ absl::Status Folder::Restarted() {
 
 absl::Status Folder::Marked(const v1::CheckpointCompleted& completed) {
   FABRO_ASSIGN_OR_RETURN(const workflow::NodeIndex node, Find(completed.node_id()));
-  state_.checkpoint = {.at = at_, .node = node, .next = std::nullopt};
+  state_.checkpoint = {
+      .at = at_, .node = node, .next = std::nullopt, .git_commit_sha = completed.git_commit_sha()};
   if (cursor().phase == Phase::kReady) state_.checkpoint->next = cursor().node;
   return absl::OkStatus();
 }

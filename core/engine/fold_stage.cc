@@ -1,10 +1,13 @@
 // What the events of a stage mean to the state.
+#include <utility>
+
 #include "core/base/status_macros.h"
 #include "core/base/strings.h"
 #include "core/engine/folder.h"
 #include "core/engine/signature.h"
 #include "core/engine/words.h"
 #include "fabro/internal/v1/state.pb.h"
+#include "fabro/v1/common.pb.h"
 #include "fabro/v1/event.pb.h"
 
 namespace fabro::engine {
@@ -12,16 +15,34 @@ namespace fabro::engine {
 using std::chrono::milliseconds;
 using workflow::NodeKind;
 
+namespace {
+
+// How a value begins that the artifact store keeps.
+constexpr std::string_view kArtifact = "{\"$artifact\":";
+
+void AddUsage(const v1::StageUsage& used, UsageTotal& total) {
+  ++total.stages;
+  total.sum.input_tokens += used.input_tokens();
+  total.sum.output_tokens += used.output_tokens();
+  total.sum.cache_read_tokens += used.cache_read_tokens();
+  total.sum.cache_write_tokens += used.cache_write_tokens();
+  total.sum.reasoning_tokens += used.reasoning_tokens();
+  if (used.has_cost()) total.sum.cost = total.sum.cost.value_or(0) + used.cost();
+}
+
+}  // namespace
+
 absl::Status Folder::Started(const v1::StageStarted& started) {
   FABRO_RETURN_IF_ERROR(CheckNode(started.node_id()));
   Cursor& cursor = this->cursor();
   NodeState& visited = state_.nodes[cursor.node];
   if (cursor.phase == Phase::kReady) {
     ++visited.visits;
+    ++visited.stages;
     visited.retries = 0;
     cursor.stage = static_cast<std::uint32_t>(state_.stages.size());
     cursor.index = state_.stages_ended;
-    state_.stages.push_back({.node = cursor.node, .visit = visited.visits, .started_at = at_});
+    state_.stages.push_back({.node = cursor.node, .visit = visited.stages, .started_at = at_});
   } else if (cursor.phase == Phase::kRetryWait) {
     visited.retries = ++cursor.retries;
   } else if (cursor.phase == Phase::kExecuting) {
@@ -40,6 +61,11 @@ absl::Status Folder::Started(const v1::StageStarted& started) {
     cursor.phase = Phase::kTimer;
     cursor.wake_at = at_ + node().duration;
   }
+  if (node().kind == NodeKind::kManagerLoop) {
+    cursor.phase = Phase::kChild;
+    cursor.child = delta_.child_run();
+    cursor.child_started = false;
+  }
   return absl::OkStatus();
 }
 
@@ -49,6 +75,20 @@ absl::Status Folder::Asked() {
   cursor().asked_at = at_;
   cursor().question = ++state_.questions_asked;
   if (node().timeout) cursor().wake_at = at_ + *node().timeout;
+  return absl::OkStatus();
+}
+
+absl::Status Folder::ChildBegan(const v1::SubgraphStarted& started) {
+  FABRO_RETURN_IF_ERROR(CheckNode(started.node_id()));
+  if (cursor().phase != Phase::kChild) return Untimely();
+  cursor().child_started = true;
+  return absl::OkStatus();
+}
+
+absl::Status Folder::ChildEnded() {
+  if (cursor().phase != Phase::kChild) return Untimely();
+  if (delta_.abandons_child()) state_.abandoned.push_back(cursor().child);
+  cursor().child.clear();
   return absl::OkStatus();
 }
 
@@ -66,6 +106,7 @@ absl::Status Folder::Completed(const v1::StageCompleted& completed) {
                       .notes = completed.notes(),
                       .duration = at_ - row().started_at};
   MergeContext();
+  if (completed.has_usage()) AddUsage(completed.usage(), state_.usage);
   if (node().kind != NodeKind::kConditional) {
     frame().last = {.node = cursor().node,
                     .status = outcome.status,
@@ -106,7 +147,10 @@ absl::Status Folder::Failed(const v1::StageFailed& failed) {
 absl::Status Folder::Retrying(const v1::StageRetrying& retrying) {
   FABRO_RETURN_IF_ERROR(CheckNode(retrying.node_id()));
   FABRO_RETURN_IF_ERROR(CheckInHand());
-  if (cursor().phase != Phase::kExecuting && cursor().phase != Phase::kAsking) return Untimely();
+  if (cursor().phase != Phase::kExecuting && cursor().phase != Phase::kAsking &&
+      cursor().phase != Phase::kChild) {
+    return Untimely();
+  }
   cursor().phase = Phase::kRetryWait;
   cursor().retry_delay = milliseconds(retrying.delay_ms());
   cursor().wake_at = at_ + cursor().retry_delay;
@@ -125,6 +169,7 @@ void Folder::MergeContext() {
   }
   for (const internal::v1::ContextEntry& entry : delta_.context_updates()) {
     frame().context.insert_or_assign(entry.key(), entry.value());
+    if (entry.value().starts_with(kArtifact)) ++state_.artifact_count;
     const bool is_response = entry.key() == "command.output" || entry.key().starts_with("response.");
     if (is_response) frame().response_key = entry.key();
   }
@@ -137,7 +182,9 @@ void Folder::EndStage(StageState how, NodeOutcome outcome) {
   NodeState& visited = state_.nodes[cursor().node];
   if (visited.outcome == nullptr) visited.outcome = std::make_unique<NodeOutcome>();
   *visited.outcome = std::move(outcome);
-  frame().fork = {};  // of a parallel stage that was cut short
+  if (!cursor().child.empty()) state_.abandoned.push_back(std::exchange(cursor().child, ""));
+  if (frame().instant_steps == 0) frame().restore_sha.clear();  // its files are there by now
+  frame().fork = {};                                            // of a parallel stage that was cut short
   cursor().phase = Phase::kFinishing;
   cursor().wake_at.reset();
 }

@@ -18,8 +18,10 @@ class StageCompleted;
 class StageFailed;
 class StageRetrying;
 class StageStarted;
+class SubgraphStarted;
 class WorkflowRunCompleted;
 class WorkflowRunFailed;
+class WorkflowRunStarted;
 }  // namespace fabro::v1
 namespace fabro::internal::v1 {
 class StateDelta;
@@ -40,7 +42,11 @@ class Folder {
   // The run (fold.cc).
   absl::Status Move(RunStatus to);
   absl::Status End(RunStatus status);
-  absl::Status RunStarted();
+  absl::Status RunStarted(const v1::WorkflowRunStarted& started);
+  absl::Status Noticed();
+  absl::Status Rewound();
+  // Goes on with the course, the counts and the outcomes of the state in the delta.
+  absl::Status TakeUp(const std::string& run_id);
   absl::Status Completed(const v1::WorkflowRunCompleted& completed);
   absl::Status Failed(const v1::WorkflowRunFailed& failed);
   absl::Status Selected(const v1::EdgeSelected& selected);
@@ -53,6 +59,8 @@ class Folder {
   absl::Status Completed(const v1::StageCompleted& completed);
   absl::Status Failed(const v1::StageFailed& failed);
   absl::Status Retrying(const v1::StageRetrying& retrying);
+  absl::Status ChildBegan(const v1::SubgraphStarted& started);
+  absl::Status ChildEnded();
   absl::Status CheckInHand() const;
   void MergeContext();
   void EndStage(StageState how, NodeOutcome outcome);

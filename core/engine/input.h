@@ -8,7 +8,10 @@
 #include <variant>
 #include <vector>
 
+#include "core/base/ids.h"
+#include "core/base/run_status.h"
 #include "core/engine/outcome.h"
+#include "core/engine/preparation.h"
 
 namespace fabro::engine {
 
@@ -17,7 +20,9 @@ namespace fabro::engine {
 enum class ExecutionId : std::uint64_t {};
 
 // A slot was granted to a queued run.
-struct Start {};
+struct Start {
+  bool prepare = false;  // PrepareRun comes before the first stage
+};
 
 // A slot was granted again, after parking (crashed = false) or because a server took the run over from its
 // records (crashed = true). A stage that was in hand and is not executing here runs again, without using up a
@@ -71,7 +76,48 @@ struct Stalled {
   std::chrono::seconds idle{0};
 };
 
+// What the effect PrepareRun tells on its way, and its end.
+struct PreparationTold {
+  PreparationStep step;
+};
+struct RunPrepared {
+  Prepared prepared;
+};
+
+// Answers to the effect StartChild: it is there, or it cannot be.
+struct ChildStarted {
+  RunId child;
+  std::string start_node;
+};
+struct ChildRefused {
+  RunId child;
+  Failure failure;
+};
+
+// The child run is terminal; told by its own actor, or found by CheckChild.
+struct ChildFinished {
+  RunId child;
+  RunStatus status = RunStatus::kCompleted;
+  OutcomeStatus outcome = OutcomeStatus::kSuccess;  // of a completed one
+  std::string error;                                // of a failed one
+  std::uint32_t stages = 0;                         // that it executed
+};
+
+// The child goes on; found by CheckChild.
+struct ChildObserved {
+  RunId child;
+  bool stop = false;  // the manager's condition holds for the child's context
+};
+
+// Takes the run back to a checkpoint of its own course.
+struct Rewind {
+  std::uint64_t checkpoint = 0;  // the id of its event
+  std::string state;             // Machine::Snapshot at that event
+  std::string by;
+};
+
 using Input = std::variant<Start, Resume, Continue, StageOutput, StageFinished, TimerDue, Cancel, Pause,
-                           Unpause, Answer, Stalled>;
+                           Unpause, Answer, Stalled, PreparationTold, RunPrepared, ChildStarted, ChildRefused,
+                           ChildFinished, ChildObserved, Rewind>;
 
 }  // namespace fabro::engine

@@ -21,6 +21,9 @@ namespace {
 
 using workflow::NodeKind;
 
+// A manager that looked at its child more often would do little else.
+constexpr std::chrono::milliseconds kMinPollInterval = std::chrono::seconds(1);
+
 // Below this a snapshot saves a restore nothing worth a write.
 constexpr std::size_t kMinTailBytes = 32 * 1024;
 
@@ -55,26 +58,37 @@ Machine Machine::Create(RunSeed seed) {
   return Machine(std::make_unique<Impl>(std::move(seed), std::move(state)));
 }
 
+Output Machine::StartFork(const ForkOrigin& origin, Timestamp now) {
+  Output output;
+  Emitter(impl_->core, now, output).ForkStarted(origin);
+  return output;
+}
+
+absl::Status Machine::Follow(std::span<const RecordView> records) {
+  RunCore& core = impl_->core;
+  v1::Event event;
+  internal::v1::StateDelta delta;
+  for (const RecordView& record : records) {
+    FABRO_RETURN_IF_ERROR(Parse(record.event, core.state.head, event));
+    FABRO_RETURN_IF_ERROR(Parse(record.delta, core.state.head, delta));
+    FABRO_RETURN_IF_ERROR(Fold(core.graph(), event, delta, core.state));
+    core.tail_bytes += record.event.size() + record.delta.size();
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<Machine> Machine::Restore(RunSeed seed, std::string_view snapshot,
                                          std::span<const RecordView> tail) {
   RunState state(seed.graph->nodes.size());
   if (!snapshot.empty()) {
     FABRO_ASSIGN_OR_RETURN(state, DecodeSnapshot(seed.id, *seed.graph, snapshot));
   }
-  std::size_t tail_bytes = 0;
-  v1::Event event;
-  internal::v1::StateDelta delta;
-  for (const RecordView& record : tail) {
-    FABRO_RETURN_IF_ERROR(Parse(record.event, state.head, event));
-    FABRO_RETURN_IF_ERROR(Parse(record.delta, state.head, delta));
-    FABRO_RETURN_IF_ERROR(Fold(*seed.graph, event, delta, state));
-    tail_bytes += record.event.size() + record.delta.size();
-  }
   auto impl = std::make_unique<Impl>(std::move(seed), std::move(state));
   impl->core.just_restored = true;
-  impl->core.tail_bytes = tail_bytes;
   impl->core.snapshot_bytes = snapshot.size();
-  return Machine(std::move(impl));
+  Machine machine(std::move(impl));
+  FABRO_RETURN_IF_ERROR(machine.Follow(tail));
+  return machine;
 }
 
 Output Machine::Handle(const Input& input, Timestamp now, Random& random) {
@@ -108,7 +122,8 @@ std::optional<Timestamp> Machine::wake_at() const {
   for (const auto& entry : core.state.frames) {
     // Its time may have come already, and what is missing is a slot.
     if (IsBetweenAttempts(entry) && core.slot_requested) continue;
-    const std::optional<Timestamp>& at = entry.second.cursor.wake_at;
+    std::optional<Timestamp> at = entry.second.cursor.wake_at;
+    if (entry.second.cursor.phase == Phase::kChild) at = NextLook(core, entry.second);
     if (at && (!earliest || *at < *earliest)) earliest = at;
   }
   return earliest;
@@ -191,45 +206,45 @@ std::optional<std::string> Machine::MaybeSnapshot() {
   return bytes;
 }
 
-bool IsInstant(const RunSeed& seed, const workflow::Node& node) {
-  switch (node.kind) {
-    case NodeKind::kStart:
-    case NodeKind::kExit:
-    case NodeKind::kConditional:
-    case NodeKind::kFanIn:
-      return true;
-    case NodeKind::kAgent:
-    case NodeKind::kPrompt:
-      return seed.simulate_models;
-    default:
-      return false;
-  }
+std::chrono::milliseconds PollInterval(const workflow::Node& manager) {
+  return std::max(manager.manager_poll_interval, kMinPollInterval);
+}
+
+Timestamp NextLook(const RunCore& core, const Frame& frame) {
+  const auto planned = core.next_look.find(frame.number);
+  if (planned != core.next_look.end()) return planned->second;
+  return frame.cursor.attempt_at + PollInterval(core.NodeOf(frame));
 }
 
 bool HasWork(const RunCore& core) {
+  if (core.state.preparing) return true;
   return std::ranges::any_of(core.state.frames, [](const auto& entry) {
     const Cursor& cursor = entry.second.cursor;
+    if (cursor.phase == Phase::kChild) return !cursor.child_started;
     if (cursor.phase == Phase::kRetryWait) return cursor.retry_delay <= kMaxDelayInSlot;
     return cursor.phase == Phase::kReady || cursor.phase == Phase::kExecuting ||
            cursor.phase == Phase::kFinishing;
   });
 }
 
-std::vector<workflow::Diagnostic> UnsupportedNodes(const workflow::Graph& graph) {
-  std::vector<workflow::Diagnostic> diagnostics;
-  for (const workflow::Node& node : graph.nodes) {
-    if (node.kind != NodeKind::kManagerLoop) continue;
-    workflow::Diagnostic& diagnostic = diagnostics.emplace_back();
-    diagnostic.rule = "kind_supported";
-    diagnostic.message = StrCat("Node '", node.id, "' is of the kind ", workflow::ToString(node.kind),
-                                ", which this server does not run yet");
-    diagnostic.node_id = node.id;
-    if (node.position.line > 0) {
-      diagnostic.line = node.position.line;
-      diagnostic.column = node.position.column;
-    }
+const std::optional<Prepared>& Machine::prepared() const { return impl_->core.state.prepared; }
+
+const std::string& Machine::traceparent() const { return impl_->core.state.traceparent; }
+const std::string& Machine::restore_sha() const { return impl_->core.state.own().restore_sha; }
+
+bool Machine::IsExecutingPreparation() const { return impl_->core.preparing; }
+
+std::vector<RunId> Machine::AbandonedChildren() const {
+  std::vector<RunId> children;
+  for (const std::string& child : impl_->core.state.abandoned) {
+    if (const std::optional<RunId> id = RunId::Parse(child)) children.push_back(*id);
   }
-  return diagnostics;
+  return children;
+}
+
+bool Machine::Holds(const workflow::Condition& condition) const {
+  const RunState& state = impl_->core.state;
+  return condition.Evaluate(ContextView(impl_->core.seed, state, state.own()));
 }
 
 }  // namespace fabro::engine

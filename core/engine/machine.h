@@ -13,6 +13,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -23,7 +24,7 @@
 #include "core/engine/input.h"
 #include "core/engine/output.h"
 #include "core/engine/views.h"
-#include "core/workflow/diagnostic.h"
+#include "core/workflow/condition.h"
 #include "core/workflow/graph.h"
 
 namespace fabro::engine {
@@ -35,6 +36,7 @@ struct RunSeed {
   std::string goal;                              // empty: the graph's
   std::string work_dir;                          // the context's internal.work_dir
   bool simulate_models = true;                   // agent and prompt stages answer a fixed text at once
+  std::string traceparent;                       // W3C Trace Context; empty: none
 };
 
 // A stage's attempt that goes on.
@@ -48,6 +50,14 @@ struct ExecutionView {
 struct RecordView {
   std::string_view event;
   std::string_view delta;
+};
+
+// Where a forked run comes from.
+struct ForkOrigin {
+  RunId run;
+  std::uint64_t checkpoint = 0;  // the id of its event there
+  std::string state;             // Machine::Snapshot of that run at that event
+  bool prepare = false;          // PrepareRun comes before anything else
 };
 
 // What a run wants of the scheduler, for the run's row. A machine that was just restored between two attempts
@@ -79,6 +89,13 @@ class Machine {
   // whose goal gates are checked.
   Output Handle(const Input& input, Timestamp now, Random& random);
 
+  // A new run goes on where another one was: it is running and waits for a slot, and Resume lets it go. Once,
+  // instead of Start.
+  Output StartFork(const ForkOrigin& origin, Timestamp now);
+
+  // Goes on reading a log, after Restore. DataLoss as there.
+  absl::Status Follow(std::span<const RecordView> records);
+
   RunStatus status() const;
   EventSeq head() const;  // id of the last event
   Activity activity() const;
@@ -99,6 +116,13 @@ class Machine {
   bool IsExecuting(ExecutionId execution) const;
   std::vector<ExecutionView> Executions() const;  // ... all that do, oldest first
 
+  const std::optional<Prepared>& prepared() const;  // nothing: it needs no preparation, or that is not over
+  const std::string& traceparent() const;           // of its start; empty: none
+  const std::string& restore_sha() const;           // the commit whose files the next stage begins with
+  bool IsExecutingPreparation() const;              // its RunPrepared is awaited
+  std::vector<RunId> AbandonedChildren() const;     // child runs that are to be cancelled
+  bool Holds(const workflow::Condition& condition) const;  // over the context of the run's own course
+
   std::vector<QuestionView> OpenQuestions() const;   // oldest first
   std::vector<StageView> Stages() const;             // oldest first
   std::string ContextJson() const;                   // object; of the run's own course
@@ -115,8 +139,5 @@ class Machine {
   explicit Machine(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
-
-// An error for every node whose kind the engine does not run yet: such a workflow is refused.
-std::vector<workflow::Diagnostic> UnsupportedNodes(const workflow::Graph& graph);
 
 }  // namespace fabro::engine

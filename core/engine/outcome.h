@@ -33,6 +33,17 @@ struct Failure {
   bool operator==(const Failure&) const = default;
 };
 
+// What a stage used of models.
+struct StageUsage {
+  std::string model;
+  std::uint64_t input_tokens = 0;
+  std::uint64_t output_tokens = 0;
+  std::uint64_t cache_read_tokens = 0;
+  std::uint64_t cache_write_tokens = 0;
+  std::uint64_t reasoning_tokens = 0;
+  std::optional<double> cost;  // US dollars; not set: the model's price is not known
+};
+
 // Texts are taken as they are: redaction, the size limits and the artifact store come before.
 struct Outcome {
   OutcomeStatus status = OutcomeStatus::kSuccess;
@@ -42,7 +53,8 @@ struct Outcome {
   std::map<std::string, std::string, std::less<>> context_updates;  // key -> compact JSON text
   std::string notes;                                                // empty: none
   std::vector<std::string> files_touched;
-  std::string git_commit_sha;  // the commit that holds the files after the stage; empty: none
+  std::string git_commit_sha;       // the commit that holds the files after the stage; empty: none
+  std::optional<StageUsage> usage;  // of a stage that called a model
 };
 
 }  // namespace fabro::engine

@@ -10,7 +10,9 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "core/base/ids.h"
 #include "core/engine/input.h"
+#include "core/engine/preparation.h"
 #include "core/workflow/graph.h"
 
 namespace fabro::engine {
@@ -36,16 +38,40 @@ struct ExecuteStage {
   // course.
   std::string branch;
   std::string parent_branch;
-  std::string text;  // a command's script or a model's prompt, `$goal` replaced
+  std::string adopt_branch;  // of a fan-in: the branch whose files go on; empty: none
+  std::string restore_sha;   // the commit whose files it begins with, after a rewind; empty: as they are
+  std::string traceparent;   // W3C Trace Context; empty: none
+  Prepared prepared;         // what the run's preparation left
+  std::string text;          // a command's script or a model's prompt, `$goal` replaced
   std::optional<std::chrono::milliseconds> timeout;  // always set for a command
   std::vector<std::pair<std::string, std::string>>
-      environment;  // FABRO_RUN_ID, FABRO_STAGE_ID, FABRO_ATTEMPT
+      environment;  // FABRO_RUN_ID, FABRO_STAGE_ID, FABRO_ATTEMPT, and TRACEPARENT where there is one
 };
 
 // End the execution: SIGTERM to its process group, SIGKILL after the grace. What it still says is ignored.
 struct CancelStage {
   ExecutionId execution{};
   std::chrono::milliseconds grace{0};
+};
+
+// Prepare the run, tell what happens with PreparationTold and answer with RunPrepared. May come again after a
+// crash.
+struct PrepareRun {};
+struct CancelPreparation {};
+
+// Make the child run if it is not there, and answer with ChildStarted or ChildRefused.
+struct StartChild {
+  RunId child;
+  const workflow::Node* node = nullptr;  // tells the source
+  std::string work_dir;                  // where the parent's stages run
+};
+// Answer with ChildFinished, or with ChildObserved.
+struct CheckChild {
+  RunId child;
+  const workflow::Node* node = nullptr;  // tells the stop condition
+};
+struct CancelChild {
+  RunId child;
 };
 
 // Nothing from outside is needed for the next step: call Handle(Continue{}) when it suits.
@@ -61,7 +87,8 @@ struct RequestSlot {};
 // The run is terminal; it gives its slot back if it holds one.
 struct RunFinished {};
 
-using Effect = std::variant<ExecuteStage, CancelStage, ContinueStep, Park, RequestSlot, RunFinished>;
+using Effect = std::variant<ExecuteStage, CancelStage, PrepareRun, CancelPreparation, StartChild, CheckChild,
+                            CancelChild, ContinueStep, Park, RequestSlot, RunFinished>;
 
 struct Output {
   std::vector<Record> records;

@@ -99,8 +99,7 @@ void Decider::CutShort(FrameNumber number) {
                         .failure_class = FailureClass::kCanceled};
   for (auto at = within.rbegin(); at != within.rend(); ++at) {
     At(*at);
-    if (HasStageInHand(cursor())) emit_.StageFailed(failure, false, max_attempts());
-    CancelExecution();
+    DropStage(failure);
   }
   TellBranchEnded(OutcomeStatus::kSkipped);
 }

@@ -31,13 +31,16 @@ struct RunCore {
   bool has_slot = false;
   bool slot_requested = false;                     // ... and Resume will come
   std::map<std::uint64_t, FrameNumber> executing;  // executions that run here, and whose they are
+  bool preparing = false;                          // the preparation runs here and will give RunPrepared
+  std::map<FrameNumber, Timestamp> next_look;      // at a child run; not there: the first one
   bool just_restored = false;                      // no input yet: whether a time has passed is not known
   std::size_t tail_bytes = 0;                      // records since the last snapshot
   std::size_t snapshot_bytes = 0;
 };
 
-// What the node does here without anything from outside: its stage ends in the step that enters it.
-bool IsInstant(const RunSeed& seed, const workflow::Node& node);
+// How often a manager looks at its child, and when it does next.
+std::chrono::milliseconds PollInterval(const workflow::Node& manager);
+Timestamp NextLook(const RunCore& core, const Frame& frame);
 
 // Some course has something to do, or will have before its slot is worth giving back. Of a running run.
 bool HasWork(const RunCore& core);

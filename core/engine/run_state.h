@@ -13,6 +13,7 @@
 #include "core/base/run_status.h"
 #include "core/base/time.h"
 #include "core/engine/outcome.h"
+#include "core/engine/preparation.h"
 #include "core/engine/views.h"
 #include "core/workflow/graph.h"
 
@@ -29,6 +30,7 @@ enum class Phase : std::uint8_t {
   kFinishing,  // the last stage ended and no edge leads on
   kDone,       // the run is terminal, or the branch has ended
   kParallel,   // a parallel node, until its branches have ended
+  kChild,      // a child run, until its end; wake_at has no meaning, the child is looked at every interval
 };
 
 // One place of execution in the graph.
@@ -42,6 +44,8 @@ struct Cursor {
   std::uint32_t index = 0;        // stages that had ended when it started
   std::uint32_t question = 0;     // the number of the question asked last
   std::uint64_t execution = 0;    // id of the attempt's StageStarted; means nothing to another process
+  std::string child;              // the run that it waits for
+  bool child_started = false;     // ... which is known to be there
   Timestamp attempt_at;
   Timestamp asked_at;
   std::optional<Timestamp> wake_at;
@@ -69,6 +73,7 @@ struct NodeOutcome {
 
 struct NodeState {
   std::uint32_t visits = 0;
+  std::uint32_t stages = 0;              // as visits, but never taken back: numbers the stage ids
   std::uint32_t retries = 0;             // used in the last visit
   std::unique_ptr<NodeOutcome> outcome;  // null before the first end
 };
@@ -85,6 +90,7 @@ struct CheckpointMark {
   Timestamp at;
   workflow::NodeIndex node = 0;
   std::optional<workflow::NodeIndex> next;
+  std::string git_commit_sha;  // empty: none
 };
 
 // Counts by failure signature. New signatures beyond this many are not counted: a run that fails in so many
@@ -128,6 +134,7 @@ struct Frame {
   Fork fork;                          // while the cursor is in kParallel
   std::vector<BranchResult> results;  // of the last parallel node, by index
   std::uint32_t instant_steps = 0;    // in a row, without anything from outside
+  std::string restore_sha;  // after a rewind: the commit whose files the next stage begins with; else empty
 
   // Of a branch.
   FrameNumber parent = 0;
@@ -136,6 +143,12 @@ struct Frame {
   workflow::NodeIndex start = 0;  // its first node
   Timestamp started_at;
   std::optional<OutcomeStatus> ended;
+};
+
+// What all stages used of models together.
+struct UsageTotal {
+  StageUsage sum;  // without a model; the cost of what has a known one
+  std::uint32_t stages = 0;
 };
 
 struct RunState {
@@ -158,6 +171,12 @@ struct RunState {
   std::uint32_t stages_ended = 0;
   std::optional<CheckpointMark> checkpoint;
   std::uint32_t questions_asked = 0;
+  bool preparing = false;              // before the first stage
+  std::optional<Prepared> prepared;    // not set: the run needs no preparation, or it is not over
+  std::vector<std::string> abandoned;  // child runs that are to be cancelled, also after a crash
+  std::string traceparent;             // W3C Trace Context; empty: none
+  std::uint32_t artifact_count = 0;
+  UsageTotal usage;
 
   Frame& own() { return frames.begin()->second; }
   const Frame& own() const { return frames.begin()->second; }
@@ -166,7 +185,8 @@ struct RunState {
 // A stage has been entered and has not ended.
 inline bool HasStageInHand(const Cursor& cursor) {
   return cursor.phase == Phase::kExecuting || cursor.phase == Phase::kRetryWait ||
-         cursor.phase == Phase::kTimer || cursor.phase == Phase::kAsking || cursor.phase == Phase::kParallel;
+         cursor.phase == Phase::kTimer || cursor.phase == Phase::kAsking ||
+         cursor.phase == Phase::kParallel || cursor.phase == Phase::kChild;
 }
 
 // "fix" for the first visit, then "fix-2" ...; no node id holds a hyphen.

@@ -11,6 +11,8 @@
 
 namespace fabro::engine {
 
+inline constexpr std::uint32_t kSnapshotVersion = 2;
+
 // Equal states give equal bytes.
 std::string EncodeSnapshot(const RunId& run, const workflow::Graph& graph, const RunState& state);
 

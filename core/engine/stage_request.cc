@@ -1,6 +1,7 @@
 #include "core/engine/stage_request.h"
 
 #include "core/base/strings.h"
+#include "core/engine/branches.h"
 #include "core/engine/context_view.h"
 
 namespace fabro::engine {
@@ -27,26 +28,39 @@ std::string ReplaceGoal(std::string_view text, std::string_view goal) {
   }
 }
 
+std::string AdoptedBranch(const RunCore& core, const Frame& frame) {
+  if (!core.state.prepared || core.state.prepared->repository.empty()) return "";
+  const BranchResult* best = BestOf(core.graph(), frame.results);
+  return best == nullptr || best->status == OutcomeStatus::kFail ? "" : best->branch;
+}
+
 ExecuteStage MakeStageRequest(const RunCore& core, const Frame& frame, std::uint32_t max_attempts) {
   const workflow::Node& node = core.NodeOf(frame);
   const Cursor& cursor = frame.cursor;
   const StageRow& row = core.state.stages[cursor.stage];
   const bool is_command = node.kind == workflow::NodeKind::kCommand;
-  ExecuteStage request{.execution = ExecutionId(cursor.execution),
-                       .node = &node,
-                       .stage_id = StageIdOf(node, row.visit),
-                       .visit = row.visit,
-                       .attempt = cursor.attempt,
-                       .max_attempts = max_attempts,
-                       .branch = frame.name,
-                       .parent_branch = core.state.frames.at(frame.parent).name,
-                       .text = ReplaceGoal(is_command ? node.script : node.prompt, GoalOf(core.seed)),
-                       .timeout = node.timeout,
-                       .environment = {}};
+  ExecuteStage request{
+      .execution = ExecutionId(cursor.execution),
+      .node = &node,
+      .stage_id = StageIdOf(node, row.visit),
+      .visit = row.visit,
+      .attempt = cursor.attempt,
+      .max_attempts = max_attempts,
+      .branch = frame.name,
+      .parent_branch = core.state.frames.at(frame.parent).name,
+      .adopt_branch = node.kind == workflow::NodeKind::kFanIn ? AdoptedBranch(core, frame) : "",
+      .restore_sha = frame.restore_sha,
+      .traceparent = core.state.traceparent,
+      .prepared = core.state.prepared.value_or(Prepared{}),
+      .text = ReplaceGoal(is_command ? node.script : node.prompt, GoalOf(core.seed)),
+      .timeout = node.timeout,
+      .environment = {}};
   if (is_command && !request.timeout) request.timeout = kDefaultCommandTimeout;
   request.environment = {{"FABRO_RUN_ID", core.id_text},
                          {"FABRO_STAGE_ID", request.stage_id},
                          {"FABRO_ATTEMPT", std::to_string(request.attempt)}};
+  if (request.prepared.work_dir.empty()) request.prepared.work_dir = core.seed.work_dir;
+  if (!request.traceparent.empty()) request.environment.emplace_back("TRACEPARENT", request.traceparent);
   return request;
 }
 

@@ -30,11 +30,6 @@ constexpr std::uint32_t kMaxInterrupted = 10;
 // An unanswered gate never passes, whatever the node's attributes say.
 bool MayBeLenient(const Node& node) { return node.kind != NodeKind::kHuman; }
 
-// Entering it is a step of its own: an instant stage, the end, or branches.
-bool IsStepByItself(const RunSeed& seed, const Node& node) {
-  return node.kind == NodeKind::kParallel || IsInstant(seed, node);
-}
-
 std::string Seconds(milliseconds d) {
   return d.count() % 1000 == 0 ? StrCat(d.count() / 1000, "s") : StrCat(d.count(), "ms");
 }
@@ -57,15 +52,34 @@ void Decider::GoOn() {
   if (!IsRunning()) return;
   if (cursor().phase == Phase::kFinishing) return CompleteRun();
   if (cursor().phase == Phase::kParallel) return BeginBranches();
+  if (cursor().phase == Phase::kChild && !cursor().child_started && core_.has_slot) return StartChildRun();
   if (cursor().phase != Phase::kReady || !core_.has_slot) return;
-  if (!IsStepByItself(core_.seed, node())) EnterNode();  // else in the next step
+  if (!IsStepByItself()) EnterNode();  // else in the next step
 }
+
+bool Decider::IsInstantHere() {
+  switch (node().kind) {
+    case NodeKind::kStart:
+    case NodeKind::kExit:
+    case NodeKind::kConditional:
+      return true;
+    case NodeKind::kFanIn:
+      return AdoptedBranch(core_, frame()).empty();
+    case NodeKind::kAgent:
+    case NodeKind::kPrompt:
+      return core_.seed.simulate_models;
+    default:
+      return false;
+  }
+}
+
+bool Decider::IsStepByItself() { return node().kind == NodeKind::kParallel || IsInstantHere(); }
 
 void Decider::EnterNode() {
   const Node& node = this->node();
   if (node.kind == NodeKind::kExit) return CompleteRun();
   if (FailedInEndlessCircle()) return;
-  if (IsInstant(core_.seed, node)) return RunInstantStage();
+  if (IsInstantHere()) return RunInstantStage();
   if (node.kind == NodeKind::kParallel) return StartBranches();
   StartAttempt();
 }
@@ -104,21 +118,25 @@ void Decider::RunInstantStage() {
 
 std::uint32_t Decider::max_attempts() {
   const Node& node = this->node();
-  const bool only_once = IsStepByItself(core_.seed, node) || node.kind == NodeKind::kWait;
+  const bool only_once = IsStepByItself() || node.kind == NodeKind::kWait;
   return (only_once ? 1 : RetryPlanFor(graph_, node).max_attempts) + cursor().interrupted;
 }
 
 void Decider::StartAttempt() {
   const Node& node = this->node();
-  const bool instant = IsStepByItself(core_.seed, node);
+  const bool instant = IsStepByItself();
+  StateDelta delta;
+  delta.set_instant(instant);
+  if (node.kind == NodeKind::kManagerLoop) delta.set_child_run(RunIdSource(random_).Next(now_).ToString());
   if (cursor().phase == Phase::kReady) {
-    emit_.StageStarted(1, max_attempts(), instant);
+    emit_.StageStarted(1, max_attempts(), std::move(delta));
   } else {
     const std::uint32_t cut_short = cursor().phase == Phase::kExecuting ? 1 : 0;
-    emit_.StageStarted(cursor().attempt + 1, max_attempts() + cut_short, instant);
+    emit_.StageStarted(cursor().attempt + 1, max_attempts() + cut_short, std::move(delta));
   }
   if (instant || node.kind == NodeKind::kWait) return;
   if (node.kind == NodeKind::kHuman) return Ask();
+  if (node.kind == NodeKind::kManagerLoop) return StartChildRun();
   core_.executing.emplace(cursor().execution, at_);
   output_.effects.emplace_back(MakeStageRequest(core_, frame(), max_attempts()));
 }
@@ -166,6 +184,11 @@ void Decider::AskTimeout() {
 
 void Decider::EndAttempt(Outcome outcome) {
   const Node& node = this->node();
+  if (node.kind == NodeKind::kFanIn && outcome.status == OutcomeStatus::kSuccess) {  // its files are there
+    Outcome chosen = FanInOutcome(graph_, node, frame().results);
+    outcome.status = chosen.status;
+    outcome.context_updates.merge(chosen.context_updates);
+  }
   if (IsRetryable(outcome) && cursor().attempt < max_attempts()) return Retry(FailureOf(outcome, node));
   if (outcome.status == OutcomeStatus::kRetry) {
     outcome.failure = FailureOf(outcome, node);
@@ -214,6 +237,7 @@ void Decider::EndStage(Outcome outcome) {
     outcome.preferred_label = last.preferred_label;
     outcome.failure = last.failure;
   }
+  if (!outcome.git_commit_sha.empty()) emit_.GitCommit(node, outcome.git_commit_sha);
   LeaveStage(outcome);
 }
 
@@ -239,7 +263,7 @@ void Decider::LeaveStage(const Outcome& outcome) {
   } else if (outcome.status == OutcomeStatus::kFail && !FollowFailure(outcome)) {
     return;
   }
-  emit_.CheckpointCompleted(node, outcome.status);
+  emit_.CheckpointCompleted(node, outcome);
   const bool leads_on = cursor().phase == Phase::kReady;
   if (at_ != 0 && (!leads_on || IsWayOut(cursor().node))) return EndBranch(StatusOf(frame()));
   GoOn();
@@ -287,7 +311,7 @@ bool Decider::RestartLoop(const workflow::Edge& edge) {
                    state_.restart_failures.find(signature)->second, " times (limit ", limit, ")"));
     return false;
   }
-  emit_.RunStarted();  // clients know the new round by it
+  emit_.RunStarted(false);  // clients know the new round by it
   return true;
 }
 

@@ -111,6 +111,7 @@ std::optional<CheckpointView> CheckpointOf(const RunCore& core) {
                       .loop_failure_signatures = {},
                       .restart_failure_signatures = {},
                       .node_visits = {}};
+  if (!state.checkpoint->git_commit_sha.empty()) view.git_commit_sha = state.checkpoint->git_commit_sha;
   if (state.checkpoint->next) view.next_node_id = graph.nodes[*state.checkpoint->next].id;
   for (const StageRow& row : state.stages) {
     const bool ended = row.state == StageState::kCompleted || row.state == StageState::kFailed;

@@ -71,6 +71,16 @@ FailureClass FromProto(v1::FailureClass failure_class) {
   }
 }
 
+void SetUsage(const StageUsage& usage, v1::StageUsage& out) {
+  out.set_model(usage.model);
+  out.set_input_tokens(usage.input_tokens);
+  out.set_output_tokens(usage.output_tokens);
+  if (usage.cache_read_tokens > 0) out.set_cache_read_tokens(usage.cache_read_tokens);
+  if (usage.cache_write_tokens > 0) out.set_cache_write_tokens(usage.cache_write_tokens);
+  if (usage.reasoning_tokens > 0) out.set_reasoning_tokens(usage.reasoning_tokens);
+  if (usage.cost) out.set_cost(*usage.cost);
+}
+
 v1::EdgeReason ToProto(EdgeReason reason) {
   switch (reason) {
     case EdgeReason::kCondition:

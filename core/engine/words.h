@@ -7,6 +7,7 @@
 #include "core/workflow/kinds.h"
 
 namespace fabro::v1 {
+class StageUsage;
 enum OutcomeStatus : int;
 enum FailureClass : int;
 enum EdgeReason : int;
@@ -20,6 +21,7 @@ v1::OutcomeStatus ToProto(OutcomeStatus status);
 OutcomeStatus FromProto(v1::OutcomeStatus status);  // an unknown word of a newer server counts as fail
 v1::FailureClass ToProto(FailureClass failure_class);
 FailureClass FromProto(v1::FailureClass failure_class);  // ... as deterministic
+void SetUsage(const StageUsage& usage, v1::StageUsage& out);
 v1::EdgeReason ToProto(EdgeReason reason);
 v1::QuestionType ToProto(workflow::QuestionType type);
 v1::JoinPolicy ToProto(workflow::JoinPolicy policy);

@@ -13,6 +13,7 @@ namespace fabro::runtime {
 struct RunActor::Execution {
   engine::ExecutionId id{};
   stages::StageRequest request;
+  bool stopping = false;  // told to end
   std::atomic<std::chrono::steady_clock::time_point> last_sign;
   TaskHandle stage;
   TaskHandle watch;

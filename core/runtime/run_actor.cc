@@ -44,8 +44,9 @@ struct RunActor::Batch {
   bool wants_continue = false;
 };
 
-RunActor::RunActor(const Work& work, RunId run, std::function<bool(RunActor&)> retire)
+RunActor::RunActor(const Work& work, Family& family, RunId run, std::function<bool(RunActor&)> retire)
     : work_(work),
+      family_(family),
       id_(run),
       retire_(std::move(retire)),
       inbox_(work.limits.inbox),
@@ -99,13 +100,14 @@ Task<absl::Status> RunActor::LoadInTheEnd() {
 Task<absl::Status> RunActor::Load() {
   FABRO_CO_ASSIGN_OR_RETURN(storage::LoadedRun stored, co_await work_.store.LoadRun(id_));
   crashed_ = stored.row.queue_state == storage::QueueState::kActive;
+  aftermath_done_ = IsTerminal(stored.row.status) && !crashed_;
   FABRO_CO_ASSIGN_OR_RETURN(LoadedRun run, Rebuild(std::move(stored), work_.runs_dir));
   Adopt(std::move(run));
   co_return absl::OkStatus();
 }
 
 bool RunActor::HasNothingToDo() const {
-  if (!executions_.empty()) return false;
+  if (IsBusy()) return false;
   return suspending_ || !has_slot_;
 }
 
@@ -151,22 +153,30 @@ void RunActor::Apply(Message message, Batch& batch) {
   if (const auto* input = std::get_if<engine::Input>(&message.body)) {
     if (const auto* finished = std::get_if<engine::StageFinished>(input))
       ForgetExecution(finished->execution);
+    if (std::holds_alternative<engine::Rewind>(*input)) waits_for_the_dying_ = true;
     ApplyInput(*input, std::move(message.reply), batch, std::move(message.audit));
     return;
   }
   if (std::holds_alternative<SlotGranted>(message.body)) return ApplyGrant(batch);
   if (const auto* silent = std::get_if<StageSilent>(&message.body)) ApplySilence(silent->execution, batch);
+  if (auto* ended = std::get_if<ErrandEnded>(&message.body)) ApplyErrandEnd(std::move(*ended), batch);
 }
 
 void RunActor::ApplyGrant(Batch& batch) {
   const engine::Activity activity = machine_->activity();
+  if (activity == engine::Activity::kEnded && HasAftermath()) {
+    has_slot_ = true;
+    return GiveSlotBack();
+  }
   if (activity == engine::Activity::kParked || activity == engine::Activity::kEnded) {
     work_.admission.Leave(id_);  // it was cancelled or paused while the slot was on its way
     return;
   }
   has_slot_ = true;
   if (activity == engine::Activity::kQueued) {
-    ApplyInput(engine::Start{}, nullptr, batch);
+    engine::Start start;
+    start.prepare = NeedsPreparer();
+    ApplyInput(start, nullptr, batch);
   } else {
     engine::Resume resume;
     resume.crashed = std::exchange(crashed_, false);
@@ -256,14 +266,16 @@ void RunActor::Perform(const engine::Effect& effect) {
     }
     has_slot_ = false;
     work_.admission.Enqueue(id_, scheduler::Admission::Class::kResumable, row_.priority, row_.queue_key);
-  } else {  // Park, RunFinished
+  } else if (!PerformErrand(effect)) {  // Park, RunFinished
+    if (std::holds_alternative<engine::RunFinished>(effect)) TellParent();
     GiveSlotBack();
   }
 }
 
 void RunActor::GiveSlotBack() {
-  slot_is_due_ = !executions_.empty();  // its processes still run: the slot is theirs until they have ended
+  slot_is_due_ = IsBusy();  // its processes still run: the slot is theirs until they have ended
   if (slot_is_due_) return;
+  if (HasAftermath() && !suspending_) return BeginAftermath();
   has_slot_ = false;
   work_.admission.Leave(id_);
 }
@@ -281,8 +293,10 @@ storage::RunRow RunActor::BuildRow() const {
           has_slot_ || crashed_ ? storage::QueueState::kActive : storage::QueueState::kResumable;
       break;
     case engine::Activity::kParked:
-    case engine::Activity::kEnded:
       row.queue_state = storage::QueueState::kNone;
+      break;
+    case engine::Activity::kEnded:  // a server that dies now will find it and do what is left
+      row.queue_state = HasAftermath() ? storage::QueueState::kActive : storage::QueueState::kNone;
       break;
   }
   row.wake_at = machine.wake_at();

@@ -14,6 +14,7 @@
 #include "core/async/channel.h"
 #include "core/async/task_scope.h"
 #include "core/engine/input.h"
+#include "core/runtime/family.h"
 #include "core/runtime/work.h"
 
 namespace fabro::runtime {
@@ -34,8 +35,14 @@ struct StageSilent {
 // Changes nothing: lets the actor see that it is to end.
 struct Nudge {};
 
+// Something that the actor had done for its run is over.
+struct ErrandEnded {
+  std::optional<engine::Input> result;
+  bool aftermath = false;  // it was what follows the run's end, and need not be done again
+};
+
 struct Message {
-  std::variant<engine::Input, SlotGranted, StageSilent, Nudge> body;
+  std::variant<engine::Input, SlotGranted, StageSilent, ErrandEnded, Nudge> body;
   std::shared_ptr<Reply> reply;                    // null: nobody waits
   std::optional<storage::AppendAudit> audit = {};  // written with the input, unless that is refused
 };
@@ -43,7 +50,7 @@ struct Message {
 class RunActor {
  public:
   // `retire` answers whether the actor may end now: it must be true only if no message can arrive any more.
-  RunActor(const Work& work, RunId run, std::function<bool(RunActor&)> retire);
+  RunActor(const Work& work, Family& family, RunId run, std::function<bool(RunActor&)> retire);
   ~RunActor();
   RunActor(const RunActor&) = delete;
   RunActor& operator=(const RunActor&) = delete;
@@ -88,15 +95,39 @@ class RunActor {
   Task<void> RunStage(std::shared_ptr<Execution> execution);
   Task<void> WatchForStall(std::shared_ptr<Execution> execution, std::chrono::milliseconds limit);
   void StopExecution(engine::ExecutionId id);
+  bool IsAnyStopping() const;
   void ForgetExecution(engine::ExecutionId id);
   void NoteSignOfLife();
   void Watch(const std::shared_ptr<Execution>& execution);
   storage::RunRow BuildRow() const;
+
+  // Errands (run_actor_errands.cc): what is done beside the stages. Their coroutines touch nothing of the
+  // actor but its inbox.
+  class PreparationSink;
+  bool PerformErrand(const engine::Effect& effect);  // false: it is none
+  void ApplyErrandEnd(ErrandEnded ended, Batch& batch);
+  void Run(const char* name, Task<ErrandEnded> errand);
+  Task<void> Report(Task<ErrandEnded> errand);
+  Task<ErrandEnded> PrepareRun(stages::RunContext context);
+  Task<ErrandEnded> StartChildRun(storage::RunRow row, engine::StartChild child);
+  Task<ErrandEnded> LookAtChild(engine::CheckChild child);
+  Task<ErrandEnded> CancelChildRun(RunId child);
+  Task<ErrandEnded> CleanUp(stages::RunContext context, engine::Prepared prepared, engine::RunEnd end,
+                            std::vector<RunId> children);
+  Task<bool> CancelInTheEnd(RunId child);
+  void TellParent();
+  bool NeedsPreparer() const;
+  bool HasAftermath() const;
+  void BeginAftermath();
+  stages::RunContext Context() const;
+
+  bool IsBusy() const { return !executions_.empty() || errands_ > 0; }
   void GiveSlotBack();
   bool HasNothingToDo() const;
   void FailWaiting(const absl::Status& status);
 
   const Work& work_;
+  Family& family_;
   const RunId id_;
   const std::function<bool(RunActor&)> retire_;
   Channel<Message> inbox_;
@@ -111,6 +142,12 @@ class RunActor {
   bool has_slot_ = false;
   bool slot_is_due_ = false;  // to be given back when the last stage in hand has ended
   std::map<engine::ExecutionId, std::shared_ptr<Execution>> executions_;  // those told to stop among them
+  // After a rewind: what is begun waits until what was in hand has ended, as both work on the same files.
+  bool waits_for_the_dying_ = false;
+  std::vector<engine::ExecuteStage> held_;
+  int errands_ = 0;              // in hand
+  bool aftermath_done_ = false;  // what follows the run's end, or there is none
+  TaskHandle preparation_;
   TaskScope stage_scope_;
 };
 

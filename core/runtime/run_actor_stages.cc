@@ -1,4 +1,5 @@
 // The stages that a run's actor has in hand.
+#include <algorithm>
 #include <utility>
 
 #include "core/runtime/execution.h"
@@ -32,7 +33,12 @@ class RunActor::OutputSink final : public stages::StageOutputSink {
   const engine::ExecutionId execution_;
 };
 
+bool RunActor::IsAnyStopping() const {
+  return std::ranges::any_of(executions_, [](const auto& entry) { return entry.second->stopping; });
+}
+
 void RunActor::Execute(const engine::ExecuteStage& effect) {
+  if (waits_for_the_dying_ && IsAnyStopping()) return held_.push_back(effect);
   auto execution = std::make_shared<Execution>();
   execution->id = effect.execution;
   execution->last_sign = work_.time.Steady();
@@ -44,6 +50,10 @@ void RunActor::Execute(const engine::ExecuteStage& effect) {
   request.attempt = effect.attempt;
   request.branch = effect.branch;
   request.parent_branch = effect.parent_branch;
+  request.adopt_branch = effect.adopt_branch;
+  request.restore_sha = effect.restore_sha;
+  request.prepared = effect.prepared;
+  request.traceparent = effect.traceparent;
   request.text = effect.text;
   request.work_dir = work_dir_;
   request.environment = work_.stage_environment;
@@ -66,7 +76,9 @@ Task<void> RunActor::RunStage(std::shared_ptr<Execution> execution) {
 
 void RunActor::StopExecution(engine::ExecutionId id) {
   const auto found = executions_.find(id);
-  if (found != executions_.end()) found->second->stage.Cancel();
+  if (found == executions_.end()) return;
+  found->second->stopping = true;
+  found->second->stage.Cancel();
 }
 
 void RunActor::ForgetExecution(engine::ExecutionId id) {
@@ -74,7 +86,13 @@ void RunActor::ForgetExecution(engine::ExecutionId id) {
   if (found == executions_.end()) return;
   found->second->watch.Cancel();
   executions_.erase(found);
-  if (executions_.empty() && slot_is_due_) GiveSlotBack();
+  if (waits_for_the_dying_ && !IsAnyStopping()) {
+    waits_for_the_dying_ = false;
+    for (const engine::ExecuteStage& effect : std::exchange(held_, {})) {
+      if (!suspending_ && machine_->IsExecuting(effect.execution)) Execute(effect);
+    }
+  }
+  if (slot_is_due_) GiveSlotBack();
 }
 
 // Whatever happens in a run counts for all of its stages.

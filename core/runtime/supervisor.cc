@@ -93,14 +93,24 @@ Task<absl::StatusOr<storage::RunRow>> Supervisor::Create(NewRun run) {
   if (run.idempotency) write.writes.emplace_back(*std::move(run.idempotency));
   if (run.audit) write.writes.emplace_back(*std::move(run.audit));
   write.writes.emplace_back(std::move(create));
+  LoadedRun made{std::move(machine), std::move(row), work_dir, std::move(run.graph)};
+  co_return co_await Make(std::move(made), std::move(write));
+}
+
+// Commits a new run and queues it.
+Task<absl::StatusOr<storage::RunRow>> Supervisor::Make(LoadedRun run, storage::WriteBatch write) {
+  storage::RunRow row = run.row;
   const RunId id = row.id;
+  const auto run_class = row.queue_state == storage::QueueState::kQueued
+                             ? scheduler::Admission::Class::kNew
+                             : scheduler::Admission::Class::kResumable;
   const absl::StatusOr<storage::CommitResult> committed = co_await work_.store.Commit(std::move(write));
   if (ReasonOf(committed.status()) == Reason::kOutcomeUnknown) {
     const absl::StatusOr<storage::RunRow> there = co_await work_.store.GetRun(id);
     if (!there.ok()) {
       // It may be there all the same, and then it must run: loading it will tell.
       if (!absl::IsNotFound(there.status())) {
-        work_.admission.Enqueue(id, scheduler::Admission::Class::kNew, row.priority, row.queue_key);
+        work_.admission.Enqueue(id, run_class, row.priority, row.queue_key);
       }
       co_return committed.status();
     }
@@ -110,15 +120,17 @@ Task<absl::StatusOr<storage::RunRow>> Supervisor::Create(NewRun run) {
 
   {
     MutexLock lock(&mutex_);
-    fresh_.emplace(id, LoadedRun{std::move(machine), row, work_dir, std::move(run.graph)});
+    fresh_.emplace(id, std::move(run));
   }
-  work_.admission.Enqueue(id, scheduler::Admission::Class::kNew, row.priority, row.queue_key);
+  work_.admission.Enqueue(id, run_class, row.priority, row.queue_key);
   // Without a slot it leaves memory again and is loaded when its turn comes.
   {
     MutexLock lock(&mutex_);
     fresh_.erase(id);
   }
-  row.queue_position = work_.admission.QueuePosition(id).value_or(1);
+  if (run_class == scheduler::Admission::Class::kNew) {
+    row.queue_position = work_.admission.QueuePosition(id).value_or(1);
+  }
   co_return row;
 }
 
@@ -197,7 +209,8 @@ bool Supervisor::Deliver(RunId run, Message message, bool beyond_capacity) {
   std::shared_ptr<RunActor>& actor = actors_[run];
   const bool starts = actor == nullptr;
   if (starts) {
-    actor = std::make_shared<RunActor>(work_, run, [this](RunActor& retiring) { return Retire(retiring); });
+    actor = std::make_shared<RunActor>(work_, *this, run,
+                                       [this](RunActor& retiring) { return Retire(retiring); });
     if (const auto fresh = fresh_.find(run); fresh != fresh_.end()) {
       actor->Adopt(std::move(fresh->second));
       fresh_.erase(fresh);

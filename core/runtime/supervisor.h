@@ -11,6 +11,8 @@
 
 #include "core/async/blocking_pool.h"
 #include "core/base/mutex.h"
+#include "core/engine/history.h"
+#include "core/runtime/family.h"
 #include "core/runtime/run_actor.h"
 #include "core/runtime/work.h"
 
@@ -25,11 +27,18 @@ struct NewRun {
   std::optional<storage::AppendAudit> audit;          // so is this
 };
 
+struct ForkRequest {
+  RunId id;                            // of the new run
+  std::optional<EventSeq> checkpoint;  // not set: the last one
+  std::string title;                   // empty: the same as the other's
+  std::string by;
+};
+
 // Thread-safe.
-class Supervisor {
+class Supervisor final : public Family {
  public:
   explicit Supervisor(Work work, BlockingPool& files);
-  ~Supervisor();  // after Stop
+  ~Supervisor() override;  // after Stop
 
   // Enqueues what the store says wants or holds a slot. Before anything else.
   Task<absl::Status> Recover();
@@ -41,6 +50,18 @@ class Supervisor {
   // not audited), ResourceExhausted when too much waits.
   Task<absl::StatusOr<storage::RunRow>> Tell(RunId run, engine::Input input,
                                              std::optional<storage::AppendAudit> audit = std::nullopt);
+
+  // The checkpoints that a run can be taken back to or forked from, oldest first. Reads its whole log.
+  Task<absl::StatusOr<std::vector<engine::CheckpointEntry>>> Checkpoints(RunId run);
+
+  // The run goes on from a checkpoint of its own: what is in hand is stopped, and event ids, stage ids and
+  // what was spent go on. NotFound for no such run or checkpoint, FailedPrecondition unless it runs or is
+  // paused. Reads the log up to the checkpoint.
+  Task<absl::StatusOr<storage::RunRow>> Rewind(RunId run, EventSeq checkpoint, std::string by);
+
+  // A new run that goes on from a checkpoint of another, which may be in any state and stays as it is. It is
+  // running at once, and waits for a slot. NotFound for no such run or checkpoint.
+  Task<absl::StatusOr<storage::RunRow>> Fork(RunId origin, ForkRequest request);
 
   // A terminal run, its children and its folder.
   Task<absl::Status> Delete(RunId run, std::optional<storage::AppendAudit> audit = std::nullopt);
@@ -56,7 +77,16 @@ class Supervisor {
 
   std::size_t actor_count() const;
 
+  // For actors.
+  Task<absl::StatusOr<std::string>> StartChild(storage::RunRow parent, engine::StartChild child) override;
+  Task<absl::StatusOr<engine::Input>> LookAtChild(engine::CheckChild child) override;
+  Task<absl::Status> CancelChild(RunId child, RunId parent) override;
+  void TellParent(RunId parent, engine::ChildFinished finished) override;
+
  private:
+  Task<absl::StatusOr<storage::RunRow>> Make(LoadedRun run, storage::WriteBatch write);
+  Task<absl::StatusOr<std::string>> StateAt(RunId run, EventSeq checkpoint);
+  Task<absl::Status> CheckDepth(storage::RunRow parent);
   bool Deliver(RunId run, Message message, bool beyond_capacity);
   bool IsStopping() const;
   bool Retire(RunActor& actor);

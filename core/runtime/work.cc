@@ -34,12 +34,26 @@ absl::StatusOr<ExecutionSettings> ParseSettings(const std::string& settings_json
   return settings;
 }
 
+absl::StatusOr<workflow::Variables> ParseVariables(const std::string& vars_json) {
+  FABRO_ASSIGN_OR_RETURN(const google::protobuf::Struct object, ParseObject(vars_json, "variables"));
+  workflow::Variables variables;
+  for (const auto& [name, value] : object.fields()) variables[name] = value.string_value();
+  return variables;
+}
+
+absl::StatusOr<std::string> WithWorkDir(const std::string& settings_json, const std::string& work_dir) {
+  FABRO_ASSIGN_OR_RETURN(google::protobuf::Struct object, ParseObject(settings_json, "settings"));
+  (*object.mutable_fields())["work_dir"].set_string_value(work_dir);
+  std::string json;
+  if (!google::protobuf::util::MessageToJsonString(object, &json).ok()) {
+    return absl::DataLossError("stored settings cannot be written again");
+  }
+  return json;
+}
+
 absl::StatusOr<LoadedRun> Rebuild(storage::LoadedRun stored, const std::string& runs_dir) {
   FABRO_ASSIGN_OR_RETURN(const ExecutionSettings settings, ParseSettings(stored.source.settings_json));
-  FABRO_ASSIGN_OR_RETURN(const google::protobuf::Struct vars,
-                         ParseObject(stored.source.vars_json, "variables"));
-  workflow::Variables variables;
-  for (const auto& [name, value] : vars.fields()) variables[name] = value.string_value();
+  FABRO_ASSIGN_OR_RETURN(const workflow::Variables variables, ParseVariables(stored.source.vars_json));
   workflow::LoadOptions options;
   options.goal = stored.row.goal;
   const workflow::LoadResult loaded = workflow::LoadWorkflow(stored.source.source, variables, options);

@@ -13,9 +13,12 @@
 #include "core/async/sleep.h"
 #include "core/base/random.h"
 #include "core/engine/machine.h"
+#include "core/runtime/workflow_source.h"
 #include "core/scheduler/admission.h"
+#include "core/stages/run_preparer.h"
 #include "core/stages/stage_runner.h"
 #include "core/storage/store.h"
+#include "core/workflow/variables.h"
 
 namespace fabro::events {
 class EventHub;
@@ -45,6 +48,8 @@ struct Work {
   std::string runs_dir;  // STORAGE/runs
   std::vector<std::pair<std::string, std::string>> stage_environment;
   Limits limits;
+  stages::RunPreparer* preparer = nullptr;  // null: runs need no preparation and leave nothing behind
+  WorkflowSource* workflows = nullptr;      // null: child workflows have no paths
 };
 
 // What of a run is not in its machine.
@@ -63,6 +68,10 @@ struct ExecutionSettings {
   std::string work_dir;  // empty: the default
 };
 absl::StatusOr<ExecutionSettings> ParseSettings(const std::string& settings_json);
+
+absl::StatusOr<workflow::Variables> ParseVariables(const std::string& vars_json);
+// The same settings with another working directory.
+absl::StatusOr<std::string> WithWorkDir(const std::string& settings_json, const std::string& work_dir);
 
 // Rebuilds a run from what is stored. DataLoss when it does not fit together.
 absl::StatusOr<LoadedRun> Rebuild(storage::LoadedRun stored, const std::string& runs_dir);

@@ -19,6 +19,7 @@ struct RunContext {
   std::string goal;
   std::string work_dir;     // what the settings or the default say, before the preparation
   std::string traceparent;  // W3C Trace Context; empty: none
+  std::string start_sha;    // of a fork: the commit that its worktree begins with; empty: the folder's own
   std::shared_ptr<const config::RunSettings> settings;
 };
 
@@ -33,14 +34,17 @@ class RunPreparer {
  public:
   virtual ~RunPreparer() = default;
 
-  // Whether Prepare has anything to do; a run for which it has not starts at once.
+  // Whether there is anything to do for the run, before or after; else neither of the others is called, and
+  // it starts at once.
   virtual bool IsNeeded(const RunContext& context) const = 0;
 
   // Never fails: what goes wrong is a result with a failure. May be repeated after a crash, also in part.
   // Cancelling the caller stops it; this returns when nothing of it is left.
   virtual Task<engine::Prepared> Prepare(RunContext context, PreparationSink* sink) = 0;
 
-  // After the run's last event, at least once: hooks that tell of the end, and what the run leaves behind.
+  // After the run's last event, at least once, unless it never began: hooks that tell of the end, and what
+  // the run leaves behind. `prepared` has the working directory only when the preparation was not over.
+  // Cancelling the caller stops it, and it comes again at the next start.
   virtual Task<void> CleanUp(RunContext context, engine::Prepared prepared, engine::RunEnd end) = 0;
 };
 

@@ -27,6 +27,7 @@ struct StageRequest {
   std::string branch;
   std::string parent_branch;
   std::string adopt_branch;  // of a fan-in: the branch whose files go on; empty: none
+  std::string restore_sha;   // of the first after a rewind: the commit whose files it begins with; else empty
   std::string preamble;      // of a model stage: what it is told of the run so far
   std::string text;          // script or prompt
   std::chrono::milliseconds timeout{std::chrono::minutes(10)};

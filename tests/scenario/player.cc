@@ -5,6 +5,7 @@
 
 #include "core/base/error.h"
 #include "core/base/strings.h"
+#include "core/engine/history.h"
 #include "tests/scenario/render.h"
 #include "tests/scenario/words.h"
 
@@ -80,9 +81,11 @@ std::vector<std::string> Player::Play(std::string_view line) {
   if (Configure(words) || Show(words)) return said_;
   if (words[0] == "crash") {
     Crash();
+  } else if (words[0] == "fork") {
+    Fork(words);
   } else if (const std::optional<engine::Input> input = InputOf(words)) {
     Feed(*input);
-  } else if (words[0] != "tick") {
+  } else if (words[0] != "tick" && words[0] != "rewind") {
     return {StrCat("error: not understood: ", line)};
   }
   moments_.push_back({.records = records_.size(), .snapshot = machine_->Snapshot()});
@@ -108,6 +111,8 @@ void Player::Feed(const engine::Input& input) {
         next = engine::Continue{};
       } else {
         Say(StrCat("=> ", RenderEffect(effect)));
+        if (const auto* child = std::get_if<engine::StartChild>(&effect))
+          children_[child->node->id] = child->child;
         if (std::holds_alternative<engine::Park>(effect)) has_slot_ = false;
       }
     }
@@ -129,8 +134,14 @@ bool Player::Configure(const Words& words) {
     random_.set_unit(ParseDouble(words[1]).value_or(0));
     return true;
   }
+  if (words[0] == "prepares") {
+    prepares_ = true;
+    return true;
+  }
   if (words[0] == "goal" && words.size() == 2) {
     seed_.goal = words[1];
+  } else if (words[0] == "trace" && words.size() == 2) {
+    seed_.traceparent = words[1];
   } else if (words[0] == "models" && words.size() == 2) {
     seed_.simulate_models = words[1] == "simulated";
   } else {
@@ -172,7 +183,18 @@ bool Player::Show(const Words& words) {
 
 std::optional<engine::Input> Player::InputOf(const Words& words) {
   const std::string& verb = words[0];
-  if (verb == "start") return engine::Start{};
+  if (verb == "start") return engine::Start{.prepare = prepares_};
+  if (verb == "child" && words.size() >= 3) return ChildInput(words);
+  if (verb == "told" && words.size() >= 2) return ToldInput(words);
+  if (verb == "rewind" && words.size() >= 2) return RewindInput(words);
+  if (verb == "prepared") {
+    engine::RunPrepared done;
+    if (words.size() == 3 && words[1] == "fail") done.prepared.failure = words[2];
+    done.prepared.work_dir = ValueOf(words, "dir").value_or("/work");
+    done.prepared.repository = ValueOf(words, "repository").value_or("");
+    done.prepared.base_sha = ValueOf(words, "sha").value_or("");
+    return done;
+  }
   if (verb == "slot") return engine::Resume{};
   if (verb == "continue") return engine::Continue{};
   if (verb == "stage" && words.size() >= 3) return StageInput(words);
@@ -201,6 +223,94 @@ std::optional<engine::Input> Player::InputOf(const Words& words) {
   return std::nullopt;
 }
 
+// child NODE started START | refused "WHY" | completed STATUS [stages=N] | failed "ERROR" | cancelled | seen
+// [stop]
+std::optional<engine::Input> Player::ChildInput(const Words& words) {
+  const auto known = children_.find(words[1]);
+  const RunId child = known == children_.end() ? RunId() : known->second;
+  const std::string& what = words[2];
+  const std::string text = words.size() > 3 ? words[3] : "";
+  if (what == "started") return engine::ChildStarted{.child = child, .start_node = text};
+  if (what == "seen") return engine::ChildObserved{.child = child, .stop = text == "stop"};
+  if (what == "refused") {
+    return engine::ChildRefused{.child = child, .failure = {text, engine::FailureClass::kStructural}};
+  }
+  engine::ChildFinished finished{.child = child};
+  finished.stages = static_cast<std::uint32_t>(ParseInt(ValueOf(words, "stages").value_or("0")).value_or(0));
+  if (what == "failed") {
+    finished.status = RunStatus::kFailed;
+    finished.error = text;
+  } else if (what == "cancelled") {
+    finished.status = RunStatus::kCancelled;
+  } else {
+    finished.outcome = engine::ParseOutcomeStatus(text).value_or(engine::OutcomeStatus::kSuccess);
+  }
+  return finished;
+}
+
+std::optional<engine::Input> Player::ToldInput(const Words& words) {
+  using std::chrono::milliseconds;
+  const std::string& what = words[1];
+  const std::string text = words.size() > 2 ? words[2] : "";
+  if (what == "initializing") return engine::PreparationTold{engine::SandboxInitializing{text}};
+  if (what == "ready") return engine::PreparationTold{engine::SandboxReady{text, milliseconds(5), ""}};
+  if (what == "branch") return engine::PreparationTold{engine::BranchMade{text, "c0ffee"}};
+  if (what == "setup") return engine::PreparationTold{engine::SetupStarted{1}};
+  if (what == "command") return engine::PreparationTold{engine::SetupCommandStarted{text, 0}};
+  if (what == "command-done") {
+    return engine::PreparationTold{engine::SetupCommandCompleted{text, 0, 0, milliseconds(7)}};
+  }
+  if (what == "setup-done") return engine::PreparationTold{engine::SetupCompleted{milliseconds(8)}};
+  if (what == "setup-failed")
+    return engine::PreparationTold{engine::SetupFailed{text, 0, 2, "no such thing"}};
+  if (what == "notice") return engine::PreparationTold{engine::PreparationNotice{"a_code", text}};
+  return std::nullopt;
+}
+
+// The machine's bytes as they were after that event. Nothing: there is none.
+std::optional<std::string> Player::StateAt(std::uint64_t checkpoint) const {
+  if (checkpoint > records_.size()) return std::nullopt;
+  std::vector<engine::RecordView> views;
+  for (std::size_t i = 0; i < checkpoint; ++i) views.push_back({records_[i].event, records_[i].delta});
+  const absl::StatusOr<engine::Machine> then = engine::Machine::Restore(seed_, "", views);
+  return then.ok() ? std::optional(then->Snapshot()) : std::nullopt;
+}
+
+// rewind EVENT|last by NAME
+std::optional<engine::Input> Player::RewindInput(const Words& words) {
+  std::uint64_t checkpoint = 0;
+  for (const engine::Record& record : records_) {
+    const auto entry = engine::CheckpointIn({record.event, record.delta});
+    if (entry.ok() && *entry && (words[1] == "last" || words[1] == std::to_string(ToUint((*entry)->id)))) {
+      checkpoint = ToUint((*entry)->id);
+    }
+  }
+  const std::optional<std::string> state = StateAt(checkpoint);
+  if (checkpoint == 0 || !state) {
+    Say("no such checkpoint");
+    return std::nullopt;
+  }
+  return engine::Rewind{.checkpoint = checkpoint, .state = *state, .by = By(words)};
+}
+
+// fork EVENT: from here on the story is the new run's.
+void Player::Fork(const Words& words) {
+  const auto checkpoint = static_cast<std::uint64_t>(ParseInt(words.size() > 1 ? words[1] : "").value_or(0));
+  const std::optional<std::string> state = StateAt(checkpoint);
+  if (!state) return Say("error: no such event");
+  const engine::ForkOrigin origin{
+      .run = seed_.id, .checkpoint = checkpoint, .state = *state, .prepare = prepares_};
+  seed_.id = *RunId::Parse("01JZZZZZZZZZZZZZZZZZZZZZZZ");
+  machine_ = engine::Machine::Create(seed_);
+  records_.clear();
+  moments_.clear();
+  has_slot_ = false;
+  for (engine::Record& record : machine_->StartFork(origin, now_).records) {
+    for (std::string& text : RenderRecord(record)) Say(std::move(text));
+    records_.push_back(std::move(record));
+  }
+}
+
 // By stage id or node id; without a name the oldest one. None: an execution that is not there.
 engine::ExecutionId Player::ExecutionOf(const std::optional<std::string>& name) const {
   for (const engine::ExecutionView& execution : machine_->Executions()) {
@@ -223,6 +333,15 @@ std::optional<engine::Input> Player::StageInput(const Words& words) {
   }
   outcome.preferred_label = ValueOf(words, "label").value_or("");
   outcome.notes = ValueOf(words, "notes").value_or("");
+  outcome.git_commit_sha = ValueOf(words, "sha").value_or("");
+  if (const auto used = ValueOf(words, "usage")) {  // tokens in, tokens out, dollars
+    const std::vector<std::string> parts = ListOf(*used);
+    engine::StageUsage& usage = outcome.usage.emplace();
+    usage.model = "some-model";
+    usage.input_tokens = static_cast<std::uint64_t>(ParseInt(parts[0]).value_or(0));
+    if (parts.size() > 1) usage.output_tokens = static_cast<std::uint64_t>(ParseInt(parts[1]).value_or(0));
+    if (parts.size() > 2) usage.cost = ParseDouble(parts[2]);
+  }
   if (const auto next = ValueOf(words, "next")) outcome.suggested_next_ids = ListOf(*next);
   if (const auto files = ValueOf(words, "files")) outcome.files_touched = ListOf(*files);
   for (std::size_t i = 3; i + 1 < words.size(); ++i) {

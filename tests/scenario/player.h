@@ -1,6 +1,7 @@
 // Plays a story: feeds its inputs to a machine and tells what came of each.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -44,9 +45,14 @@ class Player {
  private:
   void Feed(const engine::Input& input);
   void Crash();
+  void Fork(const std::vector<std::string>& words);
+  std::optional<std::string> StateAt(std::uint64_t checkpoint) const;
   bool Configure(const std::vector<std::string>& words);
   bool Show(const std::vector<std::string>& words);
   std::optional<engine::Input> InputOf(const std::vector<std::string>& words);
+  std::optional<engine::Input> ChildInput(const std::vector<std::string>& words);
+  std::optional<engine::Input> ToldInput(const std::vector<std::string>& words);
+  std::optional<engine::Input> RewindInput(const std::vector<std::string>& words);
   std::optional<engine::Input> StageInput(const std::vector<std::string>& words);
   engine::ExecutionId ExecutionOf(const std::optional<std::string>& name) const;
   void Say(std::string line) { said_.push_back(std::move(line)); }
@@ -57,6 +63,8 @@ class Player {
   std::vector<Moment> moments_;
   std::vector<std::string> said_;
   bool has_slot_ = false;
+  bool prepares_ = false;
+  std::map<std::string, RunId, std::less<>> children_;  // by node, the last one
   FixedRandom random_;
   Timestamp now_{1'767'225'600'000};  // 2026-01-01
 };

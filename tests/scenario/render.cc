@@ -51,6 +51,10 @@ std::string RenderValue(const Message& message, const FieldDescriptor* field, in
       return std::to_string(access.GetUInt64(message, field));
     case FieldDescriptor::CPPTYPE_MESSAGE:
       return StrCat("{", RenderFields(access.GetMessage(message, field)), "}");
+    case FieldDescriptor::CPPTYPE_INT32:
+      return std::to_string(access.GetInt32(message, field));
+    case FieldDescriptor::CPPTYPE_DOUBLE:
+      return StrCat(access.GetDouble(message, field));
     default:
       return "?";
   }
@@ -80,12 +84,27 @@ struct EffectText {
                              e.visit, " as ", static_cast<std::uint64_t>(e.execution));
     if (!e.branch.empty()) out += StrCat(" in ", e.branch);
     if (!e.parent_branch.empty()) out += StrCat(" of ", e.parent_branch);
+    if (!e.adopt_branch.empty()) out += StrCat(" adopts ", e.adopt_branch);
+    if (!e.restore_sha.empty()) out += StrCat(" from ", e.restore_sha);
+    if (e.prepared.work_dir != "/work") out += StrCat(" dir=", e.prepared.work_dir);
+    if (!e.traceparent.empty()) out += StrCat(" trace=", e.environment.back().second);
     if (!e.text.empty()) out += " text=" + Quote(e.text);
     if (e.timeout) out += " timeout=" + FormatDuration(*e.timeout);
     return out;
   }
   std::string operator()(const engine::CancelStage& e) const {
     return StrCat("cancel ", static_cast<std::uint64_t>(e.execution), " grace ", FormatDuration(e.grace));
+  }
+  std::string operator()(const engine::PrepareRun&) const { return "prepare"; }
+  std::string operator()(const engine::CancelPreparation&) const { return "cancel preparation"; }
+  std::string operator()(const engine::StartChild& e) const {
+    return StrCat("start child ", e.child.ToString(), " of ", e.node->id, " in ", e.work_dir);
+  }
+  std::string operator()(const engine::CheckChild& e) const {
+    return StrCat("look at child ", e.child.ToString());
+  }
+  std::string operator()(const engine::CancelChild& e) const {
+    return StrCat("cancel child ", e.child.ToString());
   }
   std::string operator()(const engine::ContinueStep&) const { return "continue"; }
   std::string operator()(const engine::Park&) const { return "park"; }

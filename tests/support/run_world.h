@@ -36,6 +36,8 @@ struct WorldOptions {
   Timestamp now = Timestamp{1'767'225'600'000};
   std::function<std::unique_ptr<storage::SqlConnection>(std::unique_ptr<storage::SqlConnection>)> wrap;
   runtime::Limits limits = {};
+  stages::RunPreparer* preparer = nullptr;
+  runtime::WorkflowSource* workflows = nullptr;
 };
 
 class RunWorld {
@@ -61,7 +63,9 @@ class RunWorld {
                                  timers,
                                  "/runs",
                                  {},
-                                 options_.limits},
+                                 options_.limits,
+                                 options_.preparer,
+                                 options_.workflows},
                    files),
         run_ids(random) {}
   ~RunWorld() { Stop(std::chrono::milliseconds(0)); }

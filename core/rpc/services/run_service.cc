@@ -259,8 +259,6 @@ class RunService final
     workflow::LoadResult loaded =
         workflow::LoadWorkflow(request.dot_source(), VariablesOf(request.vars()), options);
     if (loaded.graph == nullptr) return Refusal(loaded.diagnostics);
-    const auto unsupported = engine::UnsupportedNodes(*loaded.graph);
-    if (!unsupported.empty()) return Refusal(unsupported);
 
     const events::Redactor& redactor = backend_.redactor;
     runtime::NewRun run;
@@ -303,10 +301,6 @@ class RunService final
     FABRO_CO_RETURN_IF_ERROR(CheckVariables(request.vars()));
     workflow::LoadResult loaded =
         workflow::LoadWorkflow(request.dot_source(), VariablesOf(request.vars()), workflow::LoadOptions());
-    if (loaded.graph != nullptr) {
-      for (auto& diagnostic : engine::UnsupportedNodes(*loaded.graph))
-        loaded.diagnostics.push_back(diagnostic);
-    }
     response.set_valid(!workflow::HasErrors(loaded.diagnostics));
     for (const workflow::Diagnostic& diagnostic : loaded.diagnostics)
       Put(diagnostic, response.add_diagnostics());

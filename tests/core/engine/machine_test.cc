@@ -188,17 +188,5 @@ TEST(Machine, KeepsTimeInOrderWhenTheClockIsSetBack) {
   EXPECT_EQ(machine.finished_at(), kNow);
 }
 
-TEST(UnsupportedNodes, NamesEachOfThem) {
-  const auto graph = Load(R"(digraph {
-    start -> child -> exit
-    child [shape=house, stack.child_dot_source="digraph { start -> exit }"]
-  })");
-  const std::vector<workflow::Diagnostic> diagnostics = UnsupportedNodes(*graph);
-  ASSERT_EQ(diagnostics.size(), 1U);
-  EXPECT_EQ(diagnostics[0].node_id, "child");
-  EXPECT_EQ(diagnostics[0].severity, workflow::Severity::kError);
-  EXPECT_TRUE(UnsupportedNodes(*Load(kLine)).empty());
-}
-
 }  // namespace
 }  // namespace fabro::engine
