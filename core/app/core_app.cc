@@ -18,6 +18,7 @@
 #include "core/events/event_hub.h"
 #include "core/events/redactor.h"
 #include "core/rpc/audit.h"
+#include "core/rpc/readiness.h"
 #include "core/rpc/server_tls.h"
 #include "core/rpc/services/services.h"
 #include "core/runtime/supervisor.h"
@@ -114,12 +115,14 @@ struct CoreApp::Parts {
                [this](std::vector<RunId> runs) { return supervisor.OnTimersDue(std::move(runs)); }),
         supervisor(SharedWork(), files),
         run_ids(SystemRandom()),
+        readiness(*store, SystemTime(), options.config.storage_dir, [this] { return timers_run.load(); }),
         access(AccessListsOf(options.config.access)),
         denials(*store, SystemClock()),
         edge{calls,
              access,
              options.config.core.trusted_gateways,
              [this] { return draining.load(); },
+             [this] { return store->WritesFail(); },
              LogCall,
              [this](const rpc::CallContext& call, std::string resource) {
                return denials.Record(call, std::move(resource));
@@ -149,12 +152,14 @@ struct CoreApp::Parts {
                         run_ids,
                         runs_dir,
                         static_cast<std::size_t>(options.config.limits.max_queued_runs),
-                        [this] { return draining.load(); }};
+                        [this] { return draining.load(); },
+                        readiness};
   }
 
   absl::Status Serve();
   absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> ListenerCredentials();
   Task<void> KeepTlsFresh();
+  Task<void> RunTimers();
 
   Runtime& runtime;
   const CoreOptions options;
@@ -172,6 +177,8 @@ struct CoreApp::Parts {
   scheduler::Timers timers;
   runtime::Supervisor supervisor;
   RunIdSource run_ids;
+  std::atomic<bool> timers_run = false;
+  rpc::Readiness readiness;
   security::Access access;
   rpc::DenialRecorder denials;
   const rpc::Edge edge;
@@ -202,6 +209,12 @@ Task<void> CoreApp::Parts::KeepTlsFresh() {
     const absl::Status done = co_await RunBlocking(files, std::move(reload));
     if (!done.ok()) log::Debug("TLS files were not looked at", {{"error", done}});
   }
+}
+
+Task<void> CoreApp::Parts::RunTimers() {
+  timers_run = true;
+  co_await timers.Run();
+  timers_run = false;
 }
 
 absl::Status CoreApp::Parts::Serve() {
@@ -260,7 +273,8 @@ absl::StatusOr<std::unique_ptr<CoreApp>> CoreApp::Start(Runtime& runtime, CoreOp
   Parts& p = *app->parts_;
   FABRO_RETURN_IF_ERROR(RunBlockingly(runtime.executor(), p.supervisor.Recover()));
   FABRO_RETURN_IF_ERROR(p.Serve());
-  p.background.Spawn("timers", p.timers.Run());
+  p.background.Spawn("timers", p.RunTimers());
+  p.background.Spawn("storage watch", p.readiness.WatchStorage());
   p.admission.Start();
   return app;
 }

@@ -29,6 +29,15 @@ Deadline DeadlineOf(const grpc::CallbackServerContext& context) {
   return Deadline::In(left);
 }
 
+// At once, before a caller waits for a run that itself waits to be written.
+absl::Status CannotWrite() {
+  ErrorDetail detail;
+  detail.reason = Reason::kStorageFailed;
+  detail.retry_after = std::chrono::seconds(5);
+  return Error(absl::StatusCode::kUnavailable, detail,
+               "The database cannot be written now (is its disk full?); reading works. Try again later.");
+}
+
 // What both kinds of reactor do around a handler.
 class Guard {
  public:
@@ -51,6 +60,8 @@ class Guard {
     FABRO_RETURN_IF_ERROR(peer_status_);
     if (call_.deadline.passed()) return absl::DeadlineExceededError("the deadline had passed on arrival");
     FABRO_RETURN_IF_ERROR(edge_.access.Check(call_.principal, policy_.role));
+    if (policy_.role >= security::Role::kOperator && !policy_.reads && edge_.writes_fail())
+      return CannotWrite();
     return CheckBounds(request);
   }
 

@@ -48,6 +48,7 @@ struct Edge {
   const security::Access& access;
   std::vector<std::string> trusted_gateways;           // see PeerOf
   std::function<bool()> is_draining;                   // new calls are refused
+  std::function<bool()> writes_fail;                   // calls that change something are refused
   std::function<void(const CallReport&)> on_finished;  // called on the call's strand
   // A caller lacks the role; `resource` is what the request was about. Awaited before the refusal is sent.
   std::function<Task<void>(const CallContext&, std::string resource)> on_denied;

@@ -44,7 +44,9 @@ MethodPolicy Compile(const MethodDescriptor& method) {
   MethodPolicy policy;
   policy.role = RoleOf(method.options().GetExtension(api::v1::route));
   policy.service = method.service()->name();
-  const std::string_view path = PathOf(method.options().GetExtension(google::api::http));
+  const google::api::HttpRule& rule = method.options().GetExtension(google::api::http);
+  policy.reads = !rule.get().empty();
+  const std::string_view path = PathOf(rule);
   const std::size_t open = path.find('{');
   if (open == std::string_view::npos) return policy;
   policy.resource_head = path.substr(1, open - 1);

@@ -15,6 +15,7 @@ namespace fabro::rpc {
 
 struct MethodPolicy {
   security::Role role = security::Role::kAdmin;                    // who may call it; kNone: everyone
+  bool reads = false;                                              // a GET: changes nothing
   std::string service;                                             // "RunService"
   std::string resource_head;                                       // "runs/", of a route below "/runs/{id}"
   const google::protobuf::FieldDescriptor* resource_id = nullptr;  // whose value follows; may be null

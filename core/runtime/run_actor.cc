@@ -40,6 +40,7 @@ struct RunActor::Batch {
   std::vector<storage::RecordBytes> records;
   std::vector<engine::Effect> effects;
   std::vector<std::pair<std::shared_ptr<Reply>, absl::Status>> replies;
+  std::vector<std::shared_ptr<Reply>> callers;  // of the replies, those that people wait for
   std::vector<storage::AppendAudit> audits;
   bool wants_continue = false;
 };
@@ -197,6 +198,7 @@ void RunActor::ApplyInput(const engine::Input& input, std::shared_ptr<Reply> rep
       batch.effects.push_back(std::move(effect));
     }
   }
+  if (audit && reply) batch.callers.push_back(reply);
   if (audit && output.refusal.ok()) batch.audits.push_back(*std::move(audit));
   if (reply) batch.replies.emplace_back(std::move(reply), std::move(output.refusal));
 }
@@ -230,9 +232,12 @@ Task<absl::Status> RunActor::Commit(Batch& batch) {
     }
     if (status.ok()) break;
     if (!MayCommitLater(status)) co_return status;
-    // The work is done and must not be lost: it waits here, with its callers, until it can be written.
-    if (!std::exchange(told, true))
+    // The work is done and must not be lost: it waits here, with its stages, until it can be written. People
+    // are told that it takes longer; they may ask again.
+    if (!std::exchange(told, true)) {
       log::Error("cannot write; trying again", {{"run", id_}, {"error", status}});
+      for (const auto& caller : batch.callers) caller->done.Complete(status);
+    }
     const absl::Status slept = co_await work_.time.Sleep(kStorageRetry);
     if (!slept.ok()) co_return slept;
   }

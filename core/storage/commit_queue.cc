@@ -136,6 +136,7 @@ absl::Status CommitQueue::EnsureConnection() {
 void CommitQueue::Write(const Group& group) {
   const absl::Status connected = EnsureConnection();
   if (!connected.ok()) {
+    writes_fail_ = true;
     for (const auto& pending : group) pending->Finish(connected);
     return;
   }
@@ -162,6 +163,7 @@ bool CommitQueue::TryTransaction(const Group& group) {
   }
   if (failure.ok()) failure = counts.Write(*connection_);
   if (failure.ok()) failure = connection_->Commit();
+  if (failure.ok() || ReasonOf(failure) == Reason::kStorageFailed) writes_fail_ = !failure.ok();
   if (failure.ok()) {
     for (std::size_t i = 0; i < group.size(); ++i) Publish(*group[i], applied[i]);
     for (std::size_t i = 0; i < group.size(); ++i) {

@@ -1,6 +1,7 @@
 // Groups concurrent commits into one transaction each, so that they share its fsync.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <deque>
 #include <memory>
@@ -47,6 +48,8 @@ class CommitQueue {
   // See Store::Commit. A batch without writes is a probe: it makes a durable write that changes nothing.
   Task<absl::StatusOr<CommitResult>> Commit(WriteBatch batch);
 
+  bool writes_fail() const { return writes_fail_; }  // the last transaction failed; thread-safe
+
   void Stop();  // refuses new work, finishes queued work, closes the connection. Idempotent
 
  private:
@@ -72,6 +75,7 @@ class CommitQueue {
   RowCache& cache_;
   const Limits limits_;
   std::unique_ptr<SqlConnection> connection_;  // the writer's
+  std::atomic<bool> writes_fail_ = false;
   Mutex mutex_;
   CondVar arrived_;
   std::deque<std::shared_ptr<Pending>> waiting_ GUARDED_BY(mutex_);

@@ -130,6 +130,8 @@ class SqlStore final : public Store {
     co_return written.status();
   }
 
+  bool WritesFail() const override { return commits_->writes_fail(); }
+
   void Close() override {
     if (readers_) readers_->Stop();
     if (commits_) commits_->Stop();

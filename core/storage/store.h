@@ -139,6 +139,9 @@ class Store {
   // Makes a real, durable write: OK means that the store can be written now.
   virtual Task<absl::Status> CheckWritable() = 0;
 
+  // Whether the last write failed for want of a storage that works; the next one that succeeds ends it.
+  virtual bool WritesFail() const = 0;
+
   // Refuses new work, finishes what is queued, closes the database. Blocks; idempotent.
   virtual void Close() = 0;
 };

@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""A server in operation: its configuration changes while it runs."""
+"""A server in operation: its configuration changes while it runs, and its disk is full for a while."""
+import contextlib
 import os
 import signal
+import subprocess
 import unittest
 
-from support import Case, GATE, SHORT, Server, eventually, main
+from support import Case, EventStream, GATE, SHORT, Server, chain, command, eventually, graph, main
 
 
 class Configured(Server):
@@ -43,6 +45,88 @@ class LiveReload(Case):
         eventually("the role being gone", lambda: server.post("/runs", {"dot_source": SHORT}).status == 201, 10)
         self.assertIn("fabro_slots 2\n", server.get("/metrics").body.decode())
         self.assertRegex(server.core.said(), r'"key":"max_concurrent_runs","from":"9","to":"2"')
+
+
+class SmallDisk(Server):
+    """A storage folder on a file system of its own that is soon full."""
+
+    def __enter__(self):
+        self.storage.mkdir()
+        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "fabro-test", self.storage], capture_output=True, check=False)
+        if mounted.returncode != 0:
+            super().close()
+            raise unittest.SkipTest(f"no file system of our own: {mounted.stderr.decode().strip()}")
+        return super().__enter__()
+
+    def close(self):
+        for process in self.processes():
+            process.signal(signal.SIGKILL)
+            process.wait()
+        subprocess.run(["umount", "-l", self.storage], check=True)
+        super().close()
+
+    def fill(self):
+        with open(self.storage / "ballast", "ab", buffering=0) as ballast, contextlib.suppress(OSError):
+            for size in (1 << 20, 4096, 1):
+                with contextlib.suppress(OSError):
+                    while True:
+                        ballast.write(bytes(size))
+
+    def empty(self):
+        (self.storage / "ballast").unlink()
+
+
+class FullDisk(unittest.TestCase):
+    def test_writes_are_refused_reads_go_on_and_nothing_is_lost(self):
+        with SmallDisk() as server:
+            done = server.create(SHORT)
+            server.await_status(done, "completed")
+            gate = server.create(GATE)
+            question = server.await_question(gate)["id"]
+            go = server.home / "go"
+            script = f"until test -f {go}; do sleep 0.05; done; echo well"
+            working = server.create(graph(command("one", script) + command("two", "echo two") + chain("one", "two")))
+            server.await_event(working, "StageStarted", "one")
+            made = [done, gate, working]
+
+            server.fill()
+
+            def refused():
+                reply = server.post("/runs", {"dot_source": SHORT})
+                if reply.status == 201:
+                    made.append(reply.json["id"])
+                return reply if reply.status == 503 else None
+            reply = eventually("a write being refused", refused)
+            self.assertRegex(reply.headers["retry-after"], r"^\d+$")
+            for refusal in (server.post(f"/runs/{gate}/cancel"), server.answer(gate, question, selected_option_key="Y"),
+                            server.request("DELETE", f"/runs/{done}")):
+                self.assertEqual(refusal.status, 503, refusal.body)
+                self.assertIn("retry-after", refusal.headers)
+            ready = eventually("readiness being gone", lambda: (now := server.get("/health/ready")).status == 503 and now)
+            self.assertIn("database", ready.detail)
+            self.assertIn("disk", ready.detail)
+            self.assertEqual(server.get("/health/live").status, 200)
+            for run in made:
+                self.assertEqual(server.run(run)["id"], run)
+            self.assertTrue(server.events(done))
+            go.touch()  # the stage at work ends while nothing can be written
+            eventually("the run having to wait", lambda: server.core.find("cannot write; trying again"))
+            self.assertEqual(server.run(working)["status"], "running")
+
+            server.empty()
+
+            eventually("readiness", lambda: server.get("/health/ready").status == 200)
+            server.await_status(working, "completed")
+            self.assertEqual([event["attempt"] for event in server.events(working) if event["event"] == "StageStarted" and event["node_id"] == "one"], [1])
+            eventually("the answer being taken", lambda: server.answer(gate, question, selected_option_key="Y").status in (204, 409))
+            for run in made:
+                server.await_status(run, "completed")
+            with EventStream(server.port, working, 0) as stream:
+                self.assertEqual([number for number, _ in stream], list(range(1, len(server.events(working)) + 1)))
+            server.kill9()
+            server.start()
+            for run in made:
+                self.assertEqual(server.run(run)["status"], "completed")
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ class DiscoveryService final : public v1::DiscoveryService::CallbackService {
                                          const v1::GetReadinessRequest* request,
                                          v1::ReadinessResponse* response) override {
     return RunUnary(edge_, context, "GetReadiness", *request,
-                    [this, response](const CallContext&) { return Readiness(*response); });
+                    [this, response](const CallContext&) { return Ready(*response); });
   }
   grpc::ServerUnaryReactor* GetUser(grpc::CallbackServerContext* context, const v1::GetUserRequest* request,
                                     v1::UserResponse* response) override {
@@ -84,16 +84,21 @@ class DiscoveryService final : public v1::DiscoveryService::CallbackService {
     co_return absl::OkStatus();
   }
 
-  Task<absl::Status> Readiness(v1::ReadinessResponse& response) {
-    const absl::Status writable = co_await backend_.store.CheckWritable();
-    if (!writable.ok()) {
-      co_return Unavailable(Reason::kStorageFailed, "",
-                            StrCat("The database cannot be written: ", MessageOf(writable)));
+  Task<absl::Status> Ready(v1::ReadinessResponse& response) {
+    const std::vector<ReadinessCheck> checks = co_await backend_.readiness.Look();
+    std::string failing;
+    for (const ReadinessCheck& check : checks) {
+      auto* out = response.add_checks();
+      out->set_name(check.name);
+      out->set_ok(check.ok);
+      if (!check.detail.empty()) out->set_detail(check.detail);
+      if (!check.ok)
+        failing +=
+            StrCat(failing.empty() ? "" : "; ", check.name, check.detail.empty() ? "" : ": ", check.detail);
     }
+    if (!failing.empty())
+      co_return Unavailable(Reason::kStorageFailed, "", StrCat("Not ready: ", failing, '.'));
     response.set_status("ok");
-    auto* database = response.add_checks();
-    database->set_name("database");
-    database->set_ok(true);
     co_return absl::OkStatus();
   }
 

@@ -12,6 +12,7 @@
 #include "core/events/event_hub.h"
 #include "core/events/redactor.h"
 #include "core/rpc/call.h"
+#include "core/rpc/readiness.h"
 #include "core/runtime/supervisor.h"
 #include "core/sandbox/sandbox.h"
 #include "core/scheduler/admission.h"
@@ -36,6 +37,7 @@ struct Backend {
   std::string work_dir;  // an existing folder for such programs
   std::size_t max_queued_runs = 0;
   std::function<bool()> is_draining;
+  Readiness& readiness;
 };
 
 std::unique_ptr<grpc::Service> MakeRunService(const Edge& edge, const Backend& backend);
