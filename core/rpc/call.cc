@@ -48,6 +48,7 @@ class Guard {
     peer_status_ = peer.principal.status();
     if (peer.principal.ok()) call_.principal = *std::move(peer.principal);
     call_.request_id = std::move(peer.request_id);
+    call_.traceparent = std::move(peer.traceparent);
     call_.deadline = DeadlineOf(context);
     call_.service = policy_.service;
     call_.method = method;

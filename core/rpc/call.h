@@ -30,6 +30,7 @@ namespace fabro::rpc {
 struct CallContext {
   std::string principal;  // who asks, as the text of a security::Principal
   std::string request_id;
+  std::string traceparent;  // W3C Trace Context; empty: none
   Deadline deadline = Deadline::Never();
   std::string_view service;  // "RunService"
   std::string_view method;   // "CancelRun"

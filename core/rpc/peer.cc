@@ -10,6 +10,7 @@
 
 #include "core/base/error.h"
 #include "core/base/strings.h"
+#include "core/base/trace_context.h"
 #include "core/security/principal.h"
 
 namespace fabro::rpc {
@@ -94,6 +95,8 @@ Peer PeerOf(const grpc::CallbackServerContext& context, const std::vector<std::s
   Peer peer;
   peer.principal = PrincipalOf(context, trusted_gateways);
   peer.request_id = ShortText(context, "x-request-id");
+  const std::string_view trace = Metadata(context, "traceparent").value_or("");
+  if (IsTraceparent(trace)) peer.traceparent = trace;
   return peer;
 }
 

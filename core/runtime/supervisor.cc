@@ -82,6 +82,7 @@ Task<absl::StatusOr<storage::RunRow>> Supervisor::Create(NewRun run) {
   seed.graph = run.graph;
   seed.goal = row.goal;
   seed.work_dir = run.work_dir.empty() ? DefaultWorkDir(work_.runs_dir, row.id) : run.work_dir;
+  seed.traceparent = run.source.traceparent;
   const std::string work_dir = seed.work_dir;
   engine::Machine machine = engine::Machine::Create(std::move(seed));
   row.simulated = machine.simulated();

@@ -66,6 +66,7 @@ absl::StatusOr<LoadedRun> Rebuild(storage::LoadedRun stored, const std::string& 
   seed.graph = loaded.graph;
   seed.goal = stored.row.goal;
   seed.work_dir = settings.work_dir.empty() ? DefaultWorkDir(runs_dir, stored.row.id) : settings.work_dir;
+  seed.traceparent = stored.source.traceparent;
   std::string work_dir = seed.work_dir;
   std::vector<engine::RecordView> tail;
   tail.reserve(stored.tail.size());

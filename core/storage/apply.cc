@@ -130,9 +130,9 @@ class Applier {
   absl::Status InsertFacts(const RunRow& row, const RunSource& source) {
     const std::string labels = EncodeLabels(row.labels);
     return connection_
-        .Execute(sql::kInsertFacts,
-                 {Blob{IdBytes(row.id)}, row.created_at.unix_ms, row.workflow_name, row.title, row.goal,
-                  row.created_by, Blob{labels}, source.source, source.settings_json, source.vars_json})
+        .Execute(sql::kInsertFacts, {Blob{IdBytes(row.id)}, row.created_at.unix_ms, row.workflow_name,
+                                     row.title, row.goal, row.created_by, Blob{labels}, source.source,
+                                     source.settings_json, source.vars_json, source.traceparent})
         .status();
   }
 

@@ -184,7 +184,8 @@ absl::StatusOr<RunRow> QueryRun(SqlConnection& connection, RunId run) {
 absl::StatusOr<RunSource> QuerySource(SqlConnection& connection, RunId run) {
   std::optional<RunSource> found;
   auto on_row = [&](const SqlRow& row) {
-    found = RunSource{std::string(row.Text(0)), std::string(row.Text(1)), std::string(row.Text(2))};
+    found = RunSource{std::string(row.Text(0)), std::string(row.Text(1)), std::string(row.Text(2)),
+                      std::string(row.Text(3))};
     return false;
   };
   FABRO_RETURN_IF_ERROR(connection.Execute(sql::kGetSource, {Blob{IdBytes(run)}}, on_row).status());

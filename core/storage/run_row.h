@@ -60,9 +60,10 @@ struct RunRow {
 
 // The large, immutable part of a run.
 struct RunSource {
-  std::string source;         // DOT text after variables
-  std::string settings_json;  // effective settings; an object
-  std::string vars_json;      // the variables given; an object
+  std::string source;            // DOT text after variables
+  std::string settings_json;     // effective settings; an object
+  std::string vars_json;         // the variables given; an object
+  std::string traceparent = {};  // of the request that made the run (W3C Trace Context); empty: none
   bool operator==(const RunSource&) const = default;
 };
 

@@ -31,7 +31,8 @@ inline constexpr Statement kInsertRun{"insert run",
 inline constexpr Statement kInsertFacts{"insert run facts",
                                         "INSERT INTO run_facts (run_key, created_at, workflow_name, title, "
                                         "goal, created_by, labels, source, settings, "
-                                        "vars) VALUES (" FABRO_KEY ", $2, $3, $4, $5, $6, $7, $8, $9, $10)"};
+                                        "vars, traceparent) VALUES (" FABRO_KEY
+                                        ", $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"};
 
 #define FABRO_HOT_ASSIGNMENTS                                                                             \
   "head = $2, updated_at = $3, started_at = $4, finished_at = $5, outcome = $6, error = $7, simulated = " \
@@ -106,7 +107,7 @@ inline constexpr Statement kProbe{"probe", "UPDATE store SET probes = probes + 1
 inline constexpr Statement kGetRun{"read run",
                                    "SELECT " FABRO_RUN_COLUMNS "FROM " FABRO_RUN_JOIN "WHERE r.id = $1"};
 inline constexpr Statement kGetSource{
-    "read source", "SELECT source, settings, vars FROM run_facts WHERE run_key = " FABRO_KEY};
+    "read source", "SELECT source, settings, vars, traceparent FROM run_facts WHERE run_key = " FABRO_KEY};
 inline constexpr Statement kGetSnapshot{"read snapshot",
                                         "SELECT seq, state FROM snapshots WHERE run_key = " FABRO_KEY};
 

@@ -10,6 +10,7 @@
 
 #include "core/base/error.h"
 #include "core/base/strings.h"
+#include "core/base/trace_context.h"
 #include "gateway/json/encode.h"
 #include "gateway/route/binding.h"
 #include "gateway/transcode/status_map.h"
@@ -38,6 +39,12 @@ auth::Caller CallerOf(const http::Request& request) {
   caller.origin = HeaderOr(request, "origin");
   caller.authorization = HeaderOr(request, "authorization");
   return caller;
+}
+
+// What a client says of its trace goes on to the core; anything else is dropped.
+std::string TraceparentOf(const http::Request& request) {
+  const std::string_view text = HeaderOr(request, "traceparent");
+  return IsTraceparent(text) ? std::string(text) : std::string();
 }
 
 // application/json or application/anything+json, with any parameters; absent is fine.
@@ -160,6 +167,7 @@ Task<http::Response> Transcoder::Call(const Route& route, const Message& message
   upstream::CallOptions options;
   options.principal = std::move(principal);
   options.request_id = request.id;
+  options.traceparent = TraceparentOf(request);
   options.deadline = Deadline::In(route.timeout);
   Message* answer = route.output->prototype->New(message.GetArena());
   const absl::Status status = co_await upstream_.Call(route.grpc_path, message, answer, std::move(options));

@@ -43,6 +43,7 @@ void Prepare(const CallOptions& options, grpc::ClientContext& context) {
     context.AddMetadata("x-fabro-principal", security::EncodePrincipal(options.principal));
   }
   if (!options.request_id.empty()) context.AddMetadata("x-request-id", options.request_id);
+  if (!options.traceparent.empty()) context.AddMetadata("traceparent", options.traceparent);
   if (const auto at = options.deadline.at()) {
     const auto left = std::chrono::duration_cast<std::chrono::microseconds>(*at - Deadline::Clock::now());
     context.set_deadline(std::chrono::system_clock::now() + left);

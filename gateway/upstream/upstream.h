@@ -19,6 +19,7 @@ namespace fabro::upstream {
 struct CallOptions {
   std::string principal;  // on whose behalf: the text of a security::Principal
   std::string request_id;
+  std::string traceparent;  // W3C Trace Context, passed on; empty: none
   Deadline deadline = Deadline::Never();
 };
 

@@ -42,7 +42,7 @@ RunRow StoreSuite::Row(int n) {
 }
 
 RunSource StoreSuite::Source(int n) {
-  return {"digraph { a -> b } // " + std::to_string(n), "{\"x\":1}", "{}"};
+  return {"digraph { a -> b } // " + std::to_string(n), "{\"x\":1}", "{}", "trace " + std::to_string(n)};
 }
 
 std::vector<RecordBytes> StoreSuite::Records(int first, int count) {

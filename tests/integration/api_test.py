@@ -3,7 +3,7 @@
 import gzip
 import json
 
-from support import Case, GATE, SHORT, TITLES, Server, graph, in_threads, main
+from support import Case, GATE, SHORT, TITLES, Server, chain, command, graph, in_threads, main
 
 
 class Refusals(Case):
@@ -296,6 +296,19 @@ class Configured(Case):
         """Both programs read the file by the environment then."""
         server.environment["FABRO_CONFIG"] = str(server.args[1])
         server.args = []
+
+
+class Trace(Case):
+    def test_a_trace_goes_on_into_the_run(self):
+        trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+        source = graph(command("say", "echo trace=$TRACEPARENT.") + chain("say"))
+        for sent, kept in ((trace, trace), ("00-rubbish", ""), (None, "")):
+            run = self.server.post("/runs", {"dot_source": source}, {"traceparent": sent} if sent else None).json["id"]
+            self.server.await_status(run, "completed")
+            events = self.server.events(run)
+            started = next(event for event in events if event["event"] == "WorkflowRunStarted")
+            self.assertEqual(started.get("traceparent", ""), kept)
+            self.assertIn(f"trace={kept}.\n", [event.get("text") for event in events])
 
 
 if __name__ == "__main__":

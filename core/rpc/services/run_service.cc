@@ -277,6 +277,7 @@ class RunService final
     run.graph = loaded.graph;
     run.work_dir = request.settings().work_dir();
     run.source.source = request.dot_source();
+    run.source.traceparent = call.traceparent;
     google::protobuf::util::JsonPrintOptions json;
     json.preserve_proto_field_names = true;
     (void)google::protobuf::util::MessageToJsonString(request.settings(), &run.source.settings_json, json);

@@ -7,7 +7,7 @@
 namespace fabro::storage::sqlite {
 
 // Step n leads from PRAGMA user_version n to n + 1.
-inline constexpr std::array<std::string_view, 2> kMigrations{R"sql(
+inline constexpr std::array<std::string_view, 3> kMigrations{R"sql(
 -- The small part of a run that every commit rewrites. run_key is SQLite's rowid: other tables refer to it, because it
 -- takes 1 to 4 bytes where an id takes 16. Ids sort by creation, so the unique index is also the order of lists.
 CREATE TABLE runs (
@@ -112,6 +112,9 @@ CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit
 BEGIN SELECT RAISE(ABORT, 'the audit only grows'); END;
 CREATE TRIGGER audit_is_not_shortened BEFORE DELETE ON audit
 BEGIN SELECT RAISE(ABORT, 'the audit only grows'); END;
+)sql",
+                                                             R"sql(
+ALTER TABLE run_facts ADD COLUMN traceparent TEXT NOT NULL DEFAULT '';
 )sql"};
 
 }  // namespace fabro::storage::sqlite
