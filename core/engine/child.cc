@@ -1,5 +1,8 @@
 // Stages that wait for a run of their own.
+#include "core/engine/child.h"
+
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "core/base/strings.h"
@@ -9,6 +12,19 @@
 #include "fabro/v1/event.pb.h"
 
 namespace fabro::engine {
+
+// A run's id like any other: the time, then chance.
+RunId NewChildId(Timestamp now, Random& random) {
+  std::array<std::uint8_t, RunId::kBytes> bytes{};
+  auto ms = static_cast<std::uint64_t>(now.unix_ms);
+  for (std::size_t i = 6; i-- > 0; ms >>= 8) bytes[i] = static_cast<std::uint8_t>(ms);
+  std::uint64_t chance = 0;
+  for (std::size_t i = 6; i < bytes.size(); ++i, chance >>= 8) {
+    if (i % 5 == 1) chance = random.Next() >> 11;  // at 6 and at 11: five bytes from each number
+    bytes[i] = static_cast<std::uint8_t>(chance);
+  }
+  return RunId::FromBytes(bytes);
+}
 
 // The attempt has begun, or a crash left unknown whether its child was made.
 void Decider::StartChildRun() {
@@ -27,8 +43,8 @@ void Decider::LookAtChild() {
   if ((now_ - cursor().attempt_at) / interval > node.manager_max_cycles) {
     Outcome outcome;
     outcome.status = OutcomeStatus::kFail;
-    outcome.failure = Failure{.message = StrCat("the child run ", cursor().child, " did not end within ",
-                                                node.manager_max_cycles, " polls and was cancelled"),
+    outcome.failure = Failure{.message = StrCat("the child run did not end within ", node.manager_max_cycles,
+                                                " polls and was cancelled"),
                               .failure_class = FailureClass::kDeterministic};
     return LeaveChild(std::move(outcome), "cancelled", 0, true);
   }
@@ -72,8 +88,8 @@ void Decider::On(const ChildFinished& finished) {
                                                 " failed: ", TruncateUtf8(finished.error, kMaxKeptMessage)),
                               .failure_class = FailureClass::kDeterministic};
   } else if (finished.status == RunStatus::kCancelled) {
-    outcome.failure = Failure{.message = StrCat("the child run ", cursor().child, " was cancelled"),
-                              .failure_class = FailureClass::kDeterministic};
+    outcome.failure =
+        Failure{.message = "the child run was cancelled", .failure_class = FailureClass::kDeterministic};
   }
   LeaveChild(std::move(outcome), ToString(finished.status), finished.stages, false);
 }

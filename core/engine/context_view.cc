@@ -4,6 +4,7 @@
 
 #include "core/base/strings.h"
 #include "core/engine/json_text.h"
+#include "core/engine/preamble.h"
 
 namespace fabro::engine {
 namespace {
@@ -34,13 +35,10 @@ std::optional<workflow::ContextValue> ContextView::Find(std::string_view key) co
 }
 
 std::string_view ContextView::Fidelity() const {
-  if (current().fidelity) return workflow::ToString(*current().fidelity);
-  return workflow::ToString(seed_.graph->default_fidelity.value_or(workflow::Fidelity::kCompact));
+  return workflow::ToString(FidelityOf(*seed_.graph, frame_));
 }
 
-std::string_view ContextView::ThreadId() const {
-  return current().thread_id.empty() ? seed_.graph->default_thread : current().thread_id;
-}
+std::string_view ContextView::ThreadId() const { return ThreadOf(*seed_.graph, frame_); }
 
 std::optional<std::string> ContextView::FindEngineText(std::string_view key) const {
   const LastStage& last = LastOf(state_, frame_);

@@ -26,9 +26,10 @@ class ContextView : public workflow::Lookup {
 
   std::optional<workflow::ContextValue> Find(std::string_view key) const override;
   std::string Json() const;  // one object, sorted by key
+  // What the stages wrote, without the engine's keys, as compact JSON; an empty text: removed in a branch.
+  std::map<std::string_view, std::string_view> Written() const;
 
  private:
-  std::map<std::string_view, std::string_view> Written() const;
   std::optional<std::string> FindEngineText(std::string_view key) const;
   std::string_view ThreadId() const;
   std::string_view Fidelity() const;

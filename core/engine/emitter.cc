@@ -147,7 +147,9 @@ void Emitter::EdgeSelected(const workflow::Node& from, const workflow::Node& to,
   for (const std::string& id : outcome.suggested_next_ids) selected.add_suggested_next_ids(id);
   selected.set_stage_status(ToProto(outcome.status));
   selected.set_is_jump(edge == nullptr);
-  Emit(event);
+  StateDelta delta;
+  if (edge != nullptr && workflow::TellsTarget(*edge)) delta.set_edge(edge->index + 1);
+  Emit(event, std::move(delta));
 }
 
 void Emitter::GitCommit(const workflow::Node& node, const std::string& sha) {

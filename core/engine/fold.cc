@@ -160,6 +160,9 @@ absl::Status Folder::TakeUp(const std::string& run_id) {
   for (std::size_t i = 0; i < then.nodes.size(); ++i) {
     then.nodes[i].stages = std::max(then.nodes[i].stages, state_.nodes[i].stages);
   }
+  for (std::size_t i = 0; i < state_.stages.size(); ++i) {
+    state_.stages[i].taken_back = i >= then.stages.size() || then.stages[i].taken_back;
+  }
   state_.frames = std::move(then.frames);
   state_.next_frame = next_frame;
   state_.nodes = std::move(then.nodes);
@@ -185,6 +188,8 @@ absl::Status Folder::Failed(const v1::WorkflowRunFailed& failed) {
 absl::Status Folder::Selected(const v1::EdgeSelected& selected) {
   if (cursor().phase != Phase::kFinishing && cursor().phase != Phase::kReady) return Untimely();
   FABRO_ASSIGN_OR_RETURN(cursor().node, Find(selected.to_node()));
+  if (delta_.edge() > graph_.edges.size()) return Misfit("takes an unknown edge");
+  cursor().edge = delta_.edge() == 0 ? std::nullopt : std::optional(delta_.edge() - 1);
   cursor().phase = Phase::kReady;
   cursor().attempt = 0;
   cursor().interrupted = 0;

@@ -41,6 +41,8 @@ absl::Status Folder::BranchStarted(const v1::ParallelBranchStarted& started) {
   branch.instant_steps = frame().instant_steps;
   branch.cursor.phase = Phase::kReady;
   branch.cursor.node = start;
+  const workflow::EdgeIndex edge = node().out[branch.index];
+  if (workflow::TellsTarget(graph_.edges[edge])) branch.cursor.edge = edge;
   const FrameNumber number = branch.number;
   state_.frames.insert_or_assign(number, std::move(branch));
   return absl::OkStatus();

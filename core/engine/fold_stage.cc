@@ -42,7 +42,8 @@ absl::Status Folder::Started(const v1::StageStarted& started) {
     visited.retries = 0;
     cursor.stage = static_cast<std::uint32_t>(state_.stages.size());
     cursor.index = state_.stages_ended;
-    state_.stages.push_back({.node = cursor.node, .visit = visited.stages, .started_at = at_});
+    state_.stages.push_back(
+        {.node = cursor.node, .visit = visited.stages, .started_at = at_, .frame = frame().number});
   } else if (cursor.phase == Phase::kRetryWait) {
     visited.retries = ++cursor.retries;
   } else if (cursor.phase == Phase::kExecuting) {

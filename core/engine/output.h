@@ -42,7 +42,11 @@ struct ExecuteStage {
   std::string restore_sha;   // the commit whose files it begins with, after a rewind; empty: as they are
   std::string traceparent;   // W3C Trace Context; empty: none
   Prepared prepared;         // what the run's preparation left
-  std::string text;          // a command's script or a model's prompt, `$goal` replaced
+  // Of a model stage: how much it is told, in which conversation (empty: none), and what.
+  workflow::Fidelity fidelity = workflow::Fidelity::kCompact;
+  std::string thread_id;
+  std::string preamble;
+  std::string text;  // a command's script or a model's prompt, `$goal` replaced
   std::optional<std::chrono::milliseconds> timeout;  // always set for a command
   std::vector<std::pair<std::string, std::string>>
       environment;  // FABRO_RUN_ID, FABRO_STAGE_ID, FABRO_ATTEMPT, and TRACEPARENT where there is one

@@ -43,9 +43,10 @@ struct Cursor {
   std::uint32_t stage = 0;        // the stage in hand, or the last one: its place in RunState::stages
   std::uint32_t index = 0;        // stages that had ended when it started
   std::uint32_t question = 0;     // the number of the question asked last
-  std::uint64_t execution = 0;    // id of the attempt's StageStarted; means nothing to another process
-  std::string child;              // the run that it waits for
-  bool child_started = false;     // ... which is known to be there
+  std::optional<workflow::EdgeIndex> edge;  // that led here, if it says what the node is told
+  std::uint64_t execution = 0;  // id of the attempt's StageStarted; means nothing to another process
+  std::string child;            // the run that it waits for
+  bool child_started = false;   // ... which is known to be there
   Timestamp attempt_at;
   Timestamp asked_at;
   std::optional<Timestamp> wake_at;
@@ -84,6 +85,8 @@ struct StageRow {
   StageState state = StageState::kRunning;
   Timestamp started_at;
   std::chrono::milliseconds duration{0};
+  std::uint32_t frame = 0;  // the course that it belongs to
+  bool taken_back = false;  // by a rewind: it happened, and counts no more
 };
 
 struct CheckpointMark {

@@ -54,6 +54,7 @@ void EncodeCursor(const Cursor& cursor, NodeTable& table, Snapshot::Cursor& out)
   out.set_stage(cursor.stage);
   out.set_child(cursor.child);
   out.set_child_started(cursor.child_started);
+  if (cursor.edge) out.set_edge(*cursor.edge + 1);
 }
 
 void EncodeLast(const LastStage& last, NodeTable& table, Snapshot::LastStage& out) {
@@ -122,6 +123,8 @@ void EncodeStages(const std::vector<StageRow>& rows, NodeTable& table, Snapshot:
     out.add_state(Number(row.state));
     out.add_started_at(row.started_at.unix_ms);
     out.add_duration(row.duration.count());
+    out.add_frame(row.frame);
+    out.add_taken_back(row.taken_back);
   }
 }
 

@@ -200,6 +200,8 @@ class Decoder {
     cursor.stage = in.stage();
     cursor.child = in.child();
     cursor.child_started = in.child_started();
+    if (in.edge() > graph_.edges.size()) valid_ = false;
+    if (in.edge() > 0 && valid_) cursor.edge = in.edge() - 1;
   }
 
   void DecodeLast(const Snapshot::LastStage& in, LastStage& last) {
@@ -233,7 +235,7 @@ class Decoder {
   void DecodeStages(const Snapshot::StageColumns& in) {
     const int size = in.node_size();
     if (in.visit_size() != size || in.state_size() != size || in.started_at_size() != size ||
-        in.duration_size() != size) {
+        in.duration_size() != size || in.frame_size() != size || in.taken_back_size() != size) {
       valid_ = false;
       return;
     }
@@ -243,7 +245,9 @@ class Decoder {
                                .visit = in.visit(i),
                                .state = Enum(in.state(i), StageState::kCancelled),
                                .started_at = {in.started_at(i)},
-                               .duration = milliseconds(in.duration(i))});
+                               .duration = milliseconds(in.duration(i)),
+                               .frame = in.frame(i),
+                               .taken_back = in.taken_back(i)});
     }
     state_.stages_ended =
         static_cast<std::uint32_t>(std::ranges::count_if(state_.stages, [](const StageRow& row) {

@@ -3,6 +3,7 @@
 #include "core/base/strings.h"
 #include "core/engine/branches.h"
 #include "core/engine/context_view.h"
+#include "core/engine/preamble.h"
 
 namespace fabro::engine {
 namespace {
@@ -55,6 +56,11 @@ ExecuteStage MakeStageRequest(const RunCore& core, const Frame& frame, std::uint
       .text = ReplaceGoal(is_command ? node.script : node.prompt, GoalOf(core.seed)),
       .timeout = node.timeout,
       .environment = {}};
+  if (node.kind == workflow::NodeKind::kAgent || node.kind == workflow::NodeKind::kPrompt) {
+    request.fidelity = FidelityOf(core.graph(), frame);
+    request.thread_id = ThreadOf(core.graph(), frame);
+    request.preamble = MakePreamble(core, frame, request.fidelity);
+  }
   if (is_command && !request.timeout) request.timeout = kDefaultCommandTimeout;
   request.environment = {{"FABRO_RUN_ID", core.id_text},
                          {"FABRO_STAGE_ID", request.stage_id},

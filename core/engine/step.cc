@@ -4,6 +4,7 @@
 
 #include "core/base/strings.h"
 #include "core/engine/branches.h"
+#include "core/engine/child.h"
 #include "core/engine/context_view.h"
 #include "core/engine/decide.h"
 #include "core/engine/retry_policy.h"
@@ -127,7 +128,7 @@ void Decider::StartAttempt() {
   const bool instant = IsStepByItself();
   StateDelta delta;
   delta.set_instant(instant);
-  if (node.kind == NodeKind::kManagerLoop) delta.set_child_run(RunIdSource(random_).Next(now_).ToString());
+  if (node.kind == NodeKind::kManagerLoop) delta.set_child_run(NewChildId(now_, random_).ToString());
   if (cursor().phase == Phase::kReady) {
     emit_.StageStarted(1, max_attempts(), std::move(delta));
   } else {

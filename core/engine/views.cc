@@ -115,7 +115,7 @@ std::optional<CheckpointView> CheckpointOf(const RunCore& core) {
   if (state.checkpoint->next) view.next_node_id = graph.nodes[*state.checkpoint->next].id;
   for (const StageRow& row : state.stages) {
     const bool ended = row.state == StageState::kCompleted || row.state == StageState::kFailed;
-    if (ended) view.completed_nodes.push_back(graph.nodes[row.node].id);
+    if (ended && !row.taken_back) view.completed_nodes.push_back(graph.nodes[row.node].id);
   }
   for (const workflow::Node& node : graph.nodes) {
     const NodeState& visited = state.nodes[node.index];

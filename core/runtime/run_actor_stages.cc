@@ -54,6 +54,9 @@ void RunActor::Execute(const engine::ExecuteStage& effect) {
   request.restore_sha = effect.restore_sha;
   request.prepared = effect.prepared;
   request.traceparent = effect.traceparent;
+  request.fidelity = effect.fidelity;
+  request.thread_id = effect.thread_id;
+  request.preamble = effect.preamble;
   request.text = effect.text;
   request.work_dir = work_dir_;
   request.environment = work_.stage_environment;

@@ -28,8 +28,10 @@ struct StageRequest {
   std::string parent_branch;
   std::string adopt_branch;  // of a fan-in: the branch whose files go on; empty: none
   std::string restore_sha;   // of the first after a rewind: the commit whose files it begins with; else empty
-  std::string preamble;      // of a model stage: what it is told of the run so far
-  std::string text;          // script or prompt
+  workflow::Fidelity fidelity = workflow::Fidelity::kCompact;  // of a model stage: how much it is told
+  std::string thread_id;                                       // ... and in which conversation; empty: none
+  std::string preamble;  // of a model stage: what it is told of the run so far
+  std::string text;      // script or prompt
   std::chrono::milliseconds timeout{std::chrono::minutes(10)};
   std::string work_dir;                                 // of the run's own course
   engine::Prepared prepared;                            // what the run's preparation left

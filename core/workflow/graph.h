@@ -112,6 +112,9 @@ struct Edge {
   bool is_conditional() const { return condition.has_value(); }
 };
 
+// The edge says how much its target is told of the run, or in which conversation.
+inline bool TellsTarget(const Edge& edge) { return edge.fidelity || !edge.thread_id.empty(); }
+
 struct Graph {
   Graph() = default;
   Graph(Graph&&) = default;

@@ -13,7 +13,7 @@
 namespace fabro::scenario {
 namespace {
 
-constexpr std::array<std::string_view, 6> kWorkflows{
+constexpr std::array<std::string_view, 7> kWorkflows{
     R"(digraph everything {
   graph [goal="Walk", max_node_visits=6, retry_target=draft]
   start -> draft
@@ -102,6 +102,20 @@ constexpr std::array<std::string_view, 6> kWorkflows{
   outer_join [shape=tripleoctagon]
   outer_join -> exit
 })",
+    R"(digraph family {
+  graph [max_node_visits=8]
+  start -> fan
+  fan [shape=component, join_policy=first_success]
+  kid [shape=house, stack.child_workflow="kid.dot", manager.poll_interval="20s", max_retries=1]
+  a [shape=parallelogram, script="a"]
+  join [shape=tripleoctagon]
+  last [shape=house, stack.child_workflow="kid.dot"]
+  fan -> kid -> join  fan -> a -> join
+  join -> last
+  last -> a [condition="outcome=fail"]
+  last -> exit
+  a -> exit [condition="context.never=1"]
+})",
 };
 
 class Writer {
@@ -135,7 +149,15 @@ class Writer {
                                                          "partial_success set outcome=1 notes=some"};
   static constexpr std::array<std::string_view, 7> kAnswers{
       "key=A", "key=r", "value=yes", "value=No", "keys=A,B", "value=\"something else\"", ""};
-  static constexpr std::array<std::string_view, 14> kAnything{"start",
+  static constexpr std::array<std::string_view, 22> kAnything{"start",
+                                                              "rewind last by w",
+                                                              "rewind 5 by w",
+                                                              "child kid started begin",
+                                                              "child kid completed success",
+                                                              "child kid failed x",
+                                                              "child last started begin",
+                                                              "child last seen stop",
+                                                              "prepared dir=/elsewhere repository=/r",
                                                               "slot",
                                                               "continue",
                                                               "due",
@@ -160,7 +182,7 @@ class Writer {
 };
 
 // Helps the run to its end as patient people and a healthy machine would.
-std::string HelpfulLine(const engine::Machine& machine) {
+std::string HelpfulLine(const engine::Machine& machine, int turn) {
   if (machine.status() == RunStatus::kQueued) return "start";
   if (machine.status() == RunStatus::kPaused) return "unpause by helper";
   const std::vector<engine::ExecutionView> executions = machine.Executions();
@@ -169,6 +191,13 @@ std::string HelpfulLine(const engine::Machine& machine) {
     const engine::QuestionView question = machine.OpenQuestions().front();
     return StrCat("answer ", question.id, " key=", question.options.front().key, " by helper");
   }
+  if (machine.IsExecutingPreparation()) return "prepared dir=/elsewhere";
+  const std::string node(machine.current_node());
+  if ((node == "fan" || node == "last") && turn % 4 < 2) {
+    return StrCat("child ", node == "fan" ? "kid" : node,
+                  turn % 4 == 0 ? " started begin" : " completed success");
+  }
+  if (turn % 4 == 2 && machine.activity() == engine::Activity::kActive) return "slot";
   if (machine.wake_at()) return "tick 2m";
   return "slot";
 }
@@ -187,6 +216,7 @@ TEST_P(RandomStory, KeepsEveryPromiseAndCanEnd) {
     Player player(loaded.graph);
     Writer writer(static_cast<std::uint32_t>(seed));
     std::string story;
+    if (seed % 4 == 3) player.Play("prepares");
     const auto play = [&](const std::string& line) {
       story += line + "\n";
       for (const std::string& said : player.Play(line)) {
@@ -198,7 +228,7 @@ TEST_P(RandomStory, KeepsEveryPromiseAndCanEnd) {
       play(writer.Line(player.machine()));
     ended_by_itself += IsTerminal(player.machine().status()) ? 1 : 0;
     for (int i = 0; i < kHelpfulLines && !IsTerminal(player.machine().status()); ++i) {
-      play(HelpfulLine(player.machine()));
+      play(HelpfulLine(player.machine(), i));
     }
     EXPECT_TRUE(IsTerminal(player.machine().status())) << "the run hangs";
     CheckInvariants(player);

@@ -88,6 +88,11 @@ struct EffectText {
     if (!e.restore_sha.empty()) out += StrCat(" from ", e.restore_sha);
     if (e.prepared.work_dir != "/work") out += StrCat(" dir=", e.prepared.work_dir);
     if (!e.traceparent.empty()) out += StrCat(" trace=", e.environment.back().second);
+    const bool is_model =
+        e.node->kind == workflow::NodeKind::kAgent || e.node->kind == workflow::NodeKind::kPrompt;
+    if (is_model) out += StrCat(" fidelity=", workflow::ToString(e.fidelity));
+    if (!e.thread_id.empty()) out += " thread=" + e.thread_id;
+    if (!e.preamble.empty()) out += " preamble=" + Quote(e.preamble);
     if (!e.text.empty()) out += " text=" + Quote(e.text);
     if (e.timeout) out += " timeout=" + FormatDuration(*e.timeout);
     return out;

@@ -79,6 +79,59 @@ TEST(Machine, RefusesASnapshotOfAnotherRun) {
   EXPECT_EQ(Machine::Restore(other, machine.Snapshot(), {}).status().code(), absl::StatusCode::kDataLoss);
 }
 
+// Branches, a question, a child and what was decided before: all that a snapshot can hold.
+constexpr std::string_view kBusy = R"(digraph busy {
+  start -> fan
+  fan [shape=component]
+  ask [shape=hexagon, label="Go?", timeout="1m"]
+  work [shape=parallelogram, script="w"]
+  kid [shape=house, stack.child_workflow="kid.dot"]
+  nap [shape=insulator, duration="1m"]
+  inner [shape=component]
+  join [shape=tripleoctagon]
+  fan -> ask  fan -> work -> join  fan -> kid -> join  fan -> inner  fan -> nap -> join
+  inner -> nap  inner -> work
+  ask -> join [label="Yes"]
+  join -> exit
+})";
+
+TEST(Machine, SurvivesDamageOfBranches) {
+  google::protobuf::SetLogHandler(nullptr);
+  const RunSeed seed = SeedOf(kBusy);
+  Machine machine = Machine::Create(seed);
+  std::vector<Record> records = Drive(machine, Start{}, 20);
+  const std::string snapshot = machine.Snapshot();
+  int refused = 0;
+  for (std::size_t i = 0; i < snapshot.size(); ++i) {
+    for (const char flip : {'\x01', '\x02', '\x04', '\x80', '\xff'}) {
+      std::string damaged = snapshot;
+      damaged[i] = static_cast<char>(damaged[i] ^ flip);
+      for (const Input& input : {Input(Resume{.crashed = true}), Input(TimerDue{}), Input(Cancel{"x"})}) {
+        absl::StatusOr<Machine> restored = Machine::Restore(seed, damaged, {});
+        refused += restored.ok() ? 0 : 1;
+        if (!restored.ok()) break;
+        restored->Handle(input, Timestamp{kNow.unix_ms + 120'000}, SystemRandom());
+        restored->Checkpoint();
+        restored->Stages();
+        restored->OpenQuestions();
+        restored->ContextJson();
+        restored->wake_at();
+      }
+    }
+  }
+  EXPECT_GT(refused, 300);
+  for (Record& record : records) {
+    for (std::string* bytes : {&record.event, &record.delta}) {
+      for (char& byte : *bytes) {
+        byte = static_cast<char>(byte ^ 0x41);
+        Machine::Restore(seed, "", Views(records)).status().IgnoreError();
+        byte = static_cast<char>(byte ^ 0x41);
+      }
+    }
+  }
+  EXPECT_TRUE(Machine::Restore(seed, "", Views(records)).ok());
+}
+
 // Every prefix and every changed byte of a log gives an error or a state, and never anything worse.
 TEST(Machine, SurvivesDamage) {
   google::protobuf::SetLogHandler(nullptr);  // it would tell each damaged text
