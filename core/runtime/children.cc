@@ -47,6 +47,7 @@ absl::StatusOr<NewRun> MakeChild(const storage::RunRow& parent, const engine::St
   run.graph = loaded.graph;
   run.work_dir = child.work_dir;
   run.source.source = std::move(source);
+  run.source.traceparent = of_parent.traceparent;
   run.source.vars_json = std::move(of_parent.vars_json);
   FABRO_ASSIGN_OR_RETURN(run.source.settings_json, WithWorkDir(of_parent.settings_json, child.work_dir));
   return run;

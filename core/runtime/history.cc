@@ -75,13 +75,14 @@ Task<absl::StatusOr<std::string>> Supervisor::StateAt(RunId run, EventSeq checkp
   co_return then.machine.Snapshot();
 }
 
-Task<absl::StatusOr<storage::RunRow>> Supervisor::Rewind(RunId run, EventSeq checkpoint, std::string by) {
+Task<absl::StatusOr<storage::RunRow>> Supervisor::Rewind(RunId run, EventSeq checkpoint, std::string by,
+                                                         std::optional<storage::AppendAudit> audit) {
   if (checkpoint == EventSeq{}) co_return NoCheckpoint(run, checkpoint);
   engine::Rewind rewind;
   FABRO_CO_ASSIGN_OR_RETURN(rewind.state, co_await StateAt(run, checkpoint));
   rewind.checkpoint = ToUint(checkpoint);
   rewind.by = std::move(by);
-  co_return co_await Tell(run, engine::Input(std::move(rewind)));
+  co_return co_await Tell(run, engine::Input(std::move(rewind)), std::move(audit));
 }
 
 Task<absl::StatusOr<storage::RunRow>> Supervisor::Fork(RunId origin, ForkRequest request) {
@@ -99,6 +100,7 @@ Task<absl::StatusOr<storage::RunRow>> Supervisor::Fork(RunId origin, ForkRequest
 
   storage::LoadedRun stored;
   FABRO_CO_ASSIGN_OR_RETURN(stored.source, co_await work_.store.GetRunSource(origin));
+  stored.source.traceparent = request.traceparent;
   const Timestamp now = work_.time.Now();
   stored.row = CopyOf(from);
   stored.row.id = request.id;
@@ -113,6 +115,7 @@ Task<absl::StatusOr<storage::RunRow>> Supervisor::Fork(RunId origin, ForkRequest
   context.workflow_name = run.row.workflow_name;
   context.goal = run.row.goal;
   context.work_dir = run.work_dir;
+  context.traceparent = request.traceparent;
   fork.prepare = work_.preparer != nullptr && work_.preparer->IsNeeded(context);
   for (engine::Record& record : run.machine.StartFork(fork, now).records) {
     create.records.push_back({std::move(record.event), std::move(record.delta)});
@@ -127,6 +130,7 @@ Task<absl::StatusOr<storage::RunRow>> Supervisor::Fork(RunId origin, ForkRequest
   create.row = run.row;
   run.row.head = run.machine.head();
   storage::WriteBatch write;
+  if (request.audit) write.writes.emplace_back(*std::move(request.audit));
   write.writes.emplace_back(std::move(create));
   co_return co_await Make(std::move(run), std::move(write));
 }

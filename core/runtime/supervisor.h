@@ -32,6 +32,8 @@ struct ForkRequest {
   std::optional<EventSeq> checkpoint;  // not set: the last one
   std::string title;                   // empty: the same as the other's
   std::string by;
+  std::string traceparent;                    // of the request; empty: none
+  std::optional<storage::AppendAudit> audit;  // written in the same transaction
 };
 
 // Thread-safe.
@@ -57,7 +59,8 @@ class Supervisor final : public Family {
   // The run goes on from a checkpoint of its own: what is in hand is stopped, and event ids, stage ids and
   // what was spent go on. NotFound for no such run or checkpoint, FailedPrecondition unless it runs or is
   // paused. Reads the log up to the checkpoint.
-  Task<absl::StatusOr<storage::RunRow>> Rewind(RunId run, EventSeq checkpoint, std::string by);
+  Task<absl::StatusOr<storage::RunRow>> Rewind(RunId run, EventSeq checkpoint, std::string by,
+                                               std::optional<storage::AppendAudit> audit = std::nullopt);
 
   // A new run that goes on from a checkpoint of another, which may be in any state and stays as it is. It is
   // running at once, and waits for a slot. NotFound for no such run or checkpoint.
