@@ -83,8 +83,13 @@ absl::Status RunBlockingly(const Executor& executor, Task<absl::Status> task) {
   return status;
 }
 
+constexpr std::string_view kSqlite = "sqlite:";
+
+std::string DatabasePath(const std::string& url) {
+  return url.starts_with(kSqlite) ? url.substr(kSqlite.size()) : std::string();
+}
+
 absl::StatusOr<std::unique_ptr<storage::Store>> OpenStore(const std::string& url) {
-  constexpr std::string_view kSqlite = "sqlite:";
   if (!url.starts_with(kSqlite)) {
     return InvalidArgument(Reason::kInvalidArgument, url,
                            StrCat("storage.url: this version has SQLite only, not ", url));
@@ -119,6 +124,9 @@ struct CoreApp::Parts {
         access(AccessListsOf(options.config.access)),
         denials(*store, SystemClock()),
         edge{calls,
+             call_metrics,
+             options.config.metrics_open,
+             {options.config.limits.max_calls, options.config.limits.max_streams},
              access,
              options.config.core.trusted_gateways,
              [this] { return draining.load(); },
@@ -153,7 +161,9 @@ struct CoreApp::Parts {
                         runs_dir,
                         static_cast<std::size_t>(options.config.limits.max_queued_runs),
                         [this] { return draining.load(); },
-                        readiness};
+                        readiness,
+                        call_metrics,
+                        DatabasePath(options.config.storage_url)};
   }
 
   absl::Status Serve();
@@ -179,6 +189,7 @@ struct CoreApp::Parts {
   RunIdSource run_ids;
   std::atomic<bool> timers_run = false;
   rpc::Readiness readiness;
+  rpc::CallMetrics call_metrics;
   security::Access access;
   rpc::DenialRecorder denials;
   const rpc::Edge edge;

@@ -231,7 +231,7 @@ std::vector<Key> MakeKeys() {
       Live(Word("log.format", "\"auto\", \"text\" or \"json\"", AT(log.format), ParseLogFormat,
                 [](LogFormat format) { return ToString(format); })),
       Unbuilt("this version writes no retrospectives", Plain("features.retros", "true or false", AT(retros))),
-      Unbuilt(kUnused, Plain("metrics.open", "true or false", AT(metrics_open))),
+      Plain("metrics.open", "true or false", AT(metrics_open)),
 
       Number("limits.max_body_bytes", "a whole number from 1024 to 1073741824", 1024, 1 << 30,
              AT(limits.max_body_bytes)),
@@ -247,6 +247,8 @@ std::vector<Key> MakeKeys() {
                               kHuge, AT(limits.burst))),
       Number("limits.max_queued_runs", "a whole number from 1 to 1000000000", 1, kHuge,
              AT(limits.max_queued_runs)),
+      Number("limits.max_calls", "a whole number from 1 to 1000000", 1, 1'000'000, AT(limits.max_calls)),
+      Number("limits.max_streams", "a whole number from 1 to 1000000", 1, 1'000'000, AT(limits.max_streams)),
 
       Live(OptionalList("access.viewers", kNames, AT(access.viewers))),
       Live(OptionalList("access.operators", kNames, AT(access.operators))),

@@ -87,6 +87,8 @@ struct Limits {
   std::int64_t requests_per_second = 0;          // per principal; 0: no limit
   std::int64_t burst = 0;                        // 0: as many as requests_per_second
   std::int64_t max_queued_runs = 100'000;
+  std::int64_t max_calls = 4'000;     // that the core answers at once, streams aside
+  std::int64_t max_streams = 20'000;  // that the core feeds at once
 };
 
 // Principals by role; see core/security/access.h.

@@ -10,6 +10,7 @@
 #include "core/async/waiter.h"
 #include "core/base/error.h"
 #include "core/base/status_macros.h"
+#include "core/base/strings.h"
 #include "core/rpc/bounds.h"
 #include "core/rpc/method_policy.h"
 #include "core/rpc/peer.h"
@@ -42,8 +43,13 @@ absl::Status CannotWrite() {
 class Guard {
  public:
   Guard(const Edge& edge, const grpc::CallbackServerContext& context, std::string_view method,
-        const google::protobuf::Message& request)
-      : edge_(edge), policy_(PolicyOf(request)), begun_(SteadyClock::now()) {
+        const google::protobuf::Message& request, bool is_stream)
+      : edge_(edge),
+        is_stream_(is_stream),
+        open_(is_stream ? edge.metrics.streams_open : edge.metrics.unary_open),
+        is_too_many_(open_.Add(1) > (is_stream ? edge.most.streams : edge.most.unary)),
+        policy_(PolicyOf(request)),
+        begun_(SteadyClock::now()) {
     Peer peer = PeerOf(context, edge.trusted_gateways);
     peer_status_ = peer.principal.status();
     if (peer.principal.ok()) call_.principal = *std::move(peer.principal);
@@ -54,13 +60,20 @@ class Guard {
     call_.method = method;
   }
 
+  ~Guard() { open_.Add(-1); }
+  Guard(const Guard&) = delete;
+  Guard& operator=(const Guard&) = delete;
+
   absl::Status Check(const google::protobuf::Message& request) const {
     if (edge_.is_draining()) {
       return Unavailable(Reason::kDraining, "", "The server is shutting down; try again in a moment.");
     }
     FABRO_RETURN_IF_ERROR(peer_status_);
+    // Whoever asks after the server's health is answered all the same.
+    if (is_too_many_ && policy_.role != security::Role::kNone) return Shed();
     if (call_.deadline.passed()) return absl::DeadlineExceededError("the deadline had passed on arrival");
-    FABRO_RETURN_IF_ERROR(edge_.access.Check(call_.principal, policy_.role));
+    const bool is_open = edge_.metrics_open && call_.method == "GetMetrics";
+    if (!is_open) FABRO_RETURN_IF_ERROR(edge_.access.Check(call_.principal, policy_.role));
     if (policy_.role >= security::Role::kOperator && !policy_.reads && edge_.writes_fail())
       return CannotWrite();
     return CheckBounds(request);
@@ -77,13 +90,27 @@ class Guard {
 
   void Report(const absl::Status& status) const {
     const auto duration = std::chrono::duration_cast<std::chrono::microseconds>(SteadyClock::now() - begun_);
+    edge_.metrics.Count(call_.method, status, duration, is_stream_);
     edge_.on_finished(CallReport{call_, status, duration});
   }
 
   const CallContext& call() const { return call_; }
 
  private:
+  absl::Status Shed() const {
+    edge_.metrics.shed.Add();
+    ErrorDetail detail;
+    detail.reason = Reason::kLimit;
+    detail.retry_after = std::chrono::seconds(1);
+    return Error(absl::StatusCode::kResourceExhausted, detail,
+                 StrCat("The server answers as many ", is_stream_ ? "streams" : "requests",
+                        " as it can. Try again in a moment."));
+  }
+
   const Edge& edge_;
+  const bool is_stream_;
+  metrics::Gauge& open_;
+  const bool is_too_many_;
   const MethodPolicy& policy_;
   const SteadyClock::time_point begun_;
   absl::Status peer_status_;
@@ -113,7 +140,7 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
 
   UnaryCall(const Edge& edge, const grpc::CallbackServerContext& context, std::string_view method,
             const google::protobuf::Message& request)
-      : guard_(edge, context, method, request) {}
+      : guard_(edge, context, method, request, false) {}
 
  private:
   static Task<void> Run(std::shared_ptr<UnaryCall> call, UnaryHandler handler) {
@@ -157,7 +184,7 @@ class StreamCall final : public grpc::ServerWriteReactor<grpc::ByteBuffer>, publ
 
   StreamCall(const Edge& edge, const grpc::CallbackServerContext& context, std::string_view method,
              const google::protobuf::Message& request)
-      : guard_(edge, context, method, request) {}
+      : guard_(edge, context, method, request, true) {}
 
   void Accept() override {
     if (std::exchange(accepted_, true)) return;

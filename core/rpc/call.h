@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "core/async/deadline.h"
 #include "core/async/task_scope.h"
+#include "core/rpc/call_metrics.h"
 #include "core/security/access.h"
 
 namespace google::protobuf {
@@ -43,9 +44,17 @@ struct CallReport {
   std::chrono::microseconds duration;
 };
 
+struct OpenCalls {
+  std::int64_t unary = 0;
+  std::int64_t streams = 0;
+};
+
 // Where calls run and how they are judged; shared by all services, outlives the gRPC server.
 struct Edge {
   TaskScope& scope;
+  CallMetrics& metrics;
+  bool metrics_open;  // GetMetrics needs no role
+  OpenCalls most;     // beyond these the newest are refused at once, so that the others are answered in time
   const security::Access& access;
   std::vector<std::string> trusted_gateways;           // see PeerOf
   std::function<bool()> is_draining;                   // new calls are refused

@@ -151,7 +151,22 @@ void CommitQueue::Write(const Group& group) {
   }
 }
 
+// What the group holds, once it is written.
+void CommitQueue::CountGroup(const Group& group, std::chrono::steady_clock::time_point begun) {
+  metrics_.groups.Observe(std::chrono::steady_clock::now() - begun);
+  metrics_.batches.Add(group.size());
+  std::uint64_t records = 0;
+  for (const auto& pending : group) {
+    for (const storage::Write& write : pending->batch.writes) {
+      if (const auto* create = std::get_if<CreateRun>(&write)) records += create->records.size();
+      if (const auto* append = std::get_if<AppendRecords>(&write)) records += append->records.size();
+    }
+  }
+  metrics_.records.Add(records);
+}
+
 bool CommitQueue::TryTransaction(const Group& group) {
+  const auto begun = std::chrono::steady_clock::now();
   std::vector<Applied> applied;
   applied.reserve(group.size());
   RunCounts counts;
@@ -163,8 +178,10 @@ bool CommitQueue::TryTransaction(const Group& group) {
   }
   if (failure.ok()) failure = counts.Write(*connection_);
   if (failure.ok()) failure = connection_->Commit();
+  if (!failure.ok()) metrics_.failures.Add();
   if (failure.ok() || ReasonOf(failure) == Reason::kStorageFailed) writes_fail_ = !failure.ok();
   if (failure.ok()) {
+    CountGroup(group, begun);
     for (std::size_t i = 0; i < group.size(); ++i) Publish(*group[i], applied[i]);
     for (std::size_t i = 0; i < group.size(); ++i) {
       const Applied& outcome = applied[i];

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <deque>
 #include <memory>
@@ -13,6 +14,7 @@
 #include "core/base/mutex.h"
 #include "core/storage/row_cache.h"
 #include "core/storage/sql_connection.h"
+#include "core/storage/store.h"
 #include "core/storage/write_batch.h"
 
 namespace fabro::storage {
@@ -48,6 +50,7 @@ class CommitQueue {
   // See Store::Commit. A batch without writes is a probe: it makes a durable write that changes nothing.
   Task<absl::StatusOr<CommitResult>> Commit(WriteBatch batch);
 
+  const CommitMetrics& metrics() const { return metrics_; }
   bool writes_fail() const { return writes_fail_; }  // the last transaction failed; thread-safe
 
   void Stop();  // refuses new work, finishes queued work, closes the connection. Idempotent
@@ -66,6 +69,7 @@ class CommitQueue {
   void WriteLoop();
   Group TakeGroup();  // blocks; empty at the end
   void Write(const Group& group);
+  void CountGroup(const Group& group, std::chrono::steady_clock::time_point begun);
   bool TryTransaction(const Group& group);  // false: to be repeated one by one
   void FinishUnknown(const Group& group, const std::vector<Applied>& applied, const absl::Status& status);
   void Publish(Pending& pending, Applied& applied);
@@ -76,6 +80,7 @@ class CommitQueue {
   const Limits limits_;
   std::unique_ptr<SqlConnection> connection_;  // the writer's
   std::atomic<bool> writes_fail_ = false;
+  CommitMetrics metrics_;
   Mutex mutex_;
   CondVar arrived_;
   std::deque<std::shared_ptr<Pending>> waiting_ GUARDED_BY(mutex_);

@@ -130,6 +130,8 @@ class SqlStore final : public Store {
     co_return written.status();
   }
 
+  const CommitMetrics& commit_metrics() const override { return commits_->metrics(); }
+
   bool WritesFail() const override { return commits_->writes_fail(); }
 
   void Close() override {

@@ -10,6 +10,7 @@
 
 #include "absl/status/statusor.h"
 #include "core/async/task.h"
+#include "core/base/metrics.h"
 #include "core/storage/run_row.h"
 #include "core/storage/write_batch.h"
 
@@ -80,6 +81,13 @@ struct LoadedRun {
   std::vector<EventRecord> tail;  // the records after the snapshot, or all of them
 };
 
+struct CommitMetrics {
+  metrics::Counter batches;   // callers' commits that were applied or refused
+  metrics::Counter records;   // events written
+  metrics::Counter failures;  // transactions that failed
+  metrics::Histogram groups;  // one transaction for all that waited
+};
+
 using StatusCounts = std::array<std::int64_t, kAllRunStatuses.size()>;  // by RunStatus
 
 // Thread-safe; every method may be awaited on any executor, where it also completes. Reads see every commit
@@ -138,6 +146,9 @@ class Store {
 
   // Makes a real, durable write: OK means that the store can be written now.
   virtual Task<absl::Status> CheckWritable() = 0;
+
+  // Counted since it was opened.
+  virtual const CommitMetrics& commit_metrics() const = 0;
 
   // Whether the last write failed for want of a storage that works; the next one that succeeds ends it.
   virtual bool WritesFail() const = 0;

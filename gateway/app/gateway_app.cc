@@ -97,6 +97,7 @@ GatewayOptions OptionsOf(const config::ServerConfig& config) {
   options.port = static_cast<std::uint16_t>(config.api.port);
   options.base_url = config.api.base_url;
   options.cors_origins = config.api.cors_origins;
+  options.metrics_open = config.metrics_open;
   options.limits.max_body_bytes = static_cast<std::size_t>(config.limits.max_body_bytes);
   options.limits.max_header_bytes = static_cast<std::size_t>(config.limits.max_header_bytes);
   options.limits.max_connections = static_cast<std::size_t>(config.limits.max_connections);
@@ -120,6 +121,7 @@ absl::StatusOr<std::unique_ptr<GatewayApp>> GatewayApp::Start(std::shared_ptr<gr
   transcode::TranscoderOptions transcoder;
   transcoder.base_url = parts->base_url;
   transcoder.cors_origins = options.cors_origins;
+  transcoder.metrics_open = options.metrics_open;
   transcoder.openapi = [parts = parts.get()] { return parts->OpenApi(); };
   parts->transcoder = std::make_unique<transcode::Transcoder>(
       *parts->routes, *parts->authenticator, *parts->upstream, parts->feeds, std::move(transcoder));

@@ -26,6 +26,7 @@ struct GatewayOptions {
   std::uint16_t port = 0;  // 0: any free one
   std::string base_url;    // of absolute links; empty: http://localhost:PORT
   std::vector<std::string> cors_origins;
+  bool metrics_open = false;  // /metrics without credentials
   http::HttpLimits limits;
 };
 GatewayOptions OptionsOf(const config::ServerConfig& config);

@@ -23,6 +23,7 @@ using google::protobuf::Message;
 using route::Route;
 
 constexpr std::string_view kOpenApiMethod = "/fabro.v1.DiscoveryService/GetOpenApiSpec";
+constexpr std::string_view kMetricsMethod = "/fabro.v1.DiscoveryService/GetMetrics";
 constexpr char kJsonType[] = "application/json";
 constexpr char kEventStreamType[] = "text/event-stream";
 constexpr char kCorsHeaders[] =
@@ -107,16 +108,20 @@ Transcoder::Transcoder(const route::RouteTable& routes, const auth::Authenticato
       authenticator_(authenticator),
       upstream_(upstream),
       feeds_(feeds),
-      options_(std::move(options)) {}
+      options_(std::move(options)),
+      metrics_(routes) {}
 
 Task<http::Response> Transcoder::Handle(http::Request request) {
-  http::Response response = co_await Answer(request);
+  const auto begun = std::chrono::steady_clock::now();
+  const Route* taken = nullptr;
+  http::Response response = co_await Answer(request, &taken);
+  metrics_.Count(taken, response.status, std::chrono::steady_clock::now() - begun);
   AddCors(request, response);
   co_return response;
 }
 
 // The order of these checks is part of the API: route, credentials, syntax, and then what the core says.
-Task<http::Response> Transcoder::Answer(const http::Request& request) {
+Task<http::Response> Transcoder::Answer(const http::Request& request, const Route** taken) {
   if (request.target == "*") co_return AnswerOptions(request, "GET, HEAD, POST, PUT, DELETE, OPTIONS");
   const absl::StatusOr<route::Match> match = routes_.Find(request.verb, request.path());
   if (!match.ok()) co_return ToResponse(match.status(), request.id);
@@ -129,8 +134,10 @@ Task<http::Response> Transcoder::Answer(const http::Request& request) {
   if (request.verb == "OPTIONS") co_return AnswerOptions(request, match->allow);
   if (match->endpoint == nullptr) co_return MethodNotAllowed(request, match->allow);
   const route::Endpoint& endpoint = *match->endpoint;
+  *taken = endpoint.routes().back().get();
+  const bool open = endpoint.open() || (options_.metrics_open && (*taken)->grpc_path == kMetricsMethod);
   std::string principal;
-  if (!endpoint.open()) {
+  if (!open) {
     absl::StatusOr<std::string> authenticated = authenticator_.Authenticate(caller);
     if (!authenticated.ok()) co_return ToResponse(authenticated.status(), request.id);
     principal = *std::move(authenticated);
@@ -147,6 +154,7 @@ Task<http::Response> Transcoder::Answer(const http::Request& request) {
   }
   const json::Document* body = document ? &*document : nullptr;
   const Route& route = endpoint.Choose(HeaderOr(request, "accept"), body);
+  *taken = &route;
   if (route.grpc_path == kOpenApiMethod && options_.openapi) {
     http::Response response;
     response.headers.push_back({"Content-Type", kJsonType});
@@ -171,8 +179,11 @@ Task<http::Response> Transcoder::Call(const Route& route, const Message& message
   options.deadline = Deadline::In(route.timeout);
   Message* answer = route.output->prototype->New(message.GetArena());
   const absl::Status status = co_await upstream_.Call(route.grpc_path, message, answer, std::move(options));
-  if (!status.ok()) co_return ToResponse(status, request.id);
-  co_return Render(route, *answer);
+  const bool is_metrics = route.grpc_path == kMetricsMethod;
+  if (!status.ok() && !(is_metrics && absl::IsUnavailable(status))) co_return ToResponse(status, request.id);
+  http::Response response = Render(route, *answer);
+  if (is_metrics) AddMetrics(status.ok(), response);
+  co_return response;
 }
 
 Task<http::Response> Transcoder::Stream(const Route& route, const Message& message,
@@ -191,6 +202,14 @@ Task<http::Response> Transcoder::Stream(const Route& route, const Message& messa
     return SendFrames(reader, writer);
   };
   co_return response;
+}
+
+void Transcoder::AddMetrics(bool core_answers, http::Response& response) const {
+  metrics::Text text;
+  text.Family("fabro_core_up", "gauge", "Whether the gateway's core answers.");
+  text.Sample(std::uint64_t{core_answers ? 1U : 0U});
+  metrics_.Write(text);
+  response.body += text.Take();
 }
 
 http::Response Transcoder::Render(const Route& route, const Message& message) const {

@@ -10,6 +10,7 @@
 #include "gateway/http/message.h"
 #include "gateway/route/route_table.h"
 #include "gateway/transcode/feed.h"
+#include "gateway/transcode/request_metrics.h"
 #include "gateway/upstream/upstream.h"
 
 namespace fabro::transcode {
@@ -19,6 +20,7 @@ struct TranscoderOptions {
   std::vector<std::string> cors_origins;  // "https://host[:port]"; nobody else gets CORS headers
   // The OpenAPI document, asked for each time; the one answer that does not come from the core.
   std::function<http::Piece()> openapi;
+  bool metrics_open = false;  // whether /metrics is answered without credentials
 };
 
 // Thread-safe; all that it is given outlives it.
@@ -30,11 +32,13 @@ class Transcoder final : public http::Handler {
   Task<http::Response> Handle(http::Request request) override;
 
  private:
-  Task<http::Response> Answer(const http::Request& request);
+  Task<http::Response> Answer(const http::Request& request, const route::Route** taken);
   Task<http::Response> Call(const route::Route& route, const google::protobuf::Message& message,
                             const http::Request& request, std::string principal);
   Task<http::Response> Stream(const route::Route& route, const google::protobuf::Message& message,
                               const http::Request& request, std::string principal);
+  // The gateway's own numbers behind the core's, or alone when the core is not there.
+  void AddMetrics(bool core_answers, http::Response& response) const;
   http::Response AnswerOptions(const http::Request& request, std::string_view allow) const;
   http::Response Render(const route::Route& route, const google::protobuf::Message& message) const;
   void AddCors(const http::Request& request, http::Response& response) const;
@@ -45,6 +49,7 @@ class Transcoder final : public http::Handler {
   upstream::Upstream& upstream_;
   FeedHub& feeds_;
   const TranscoderOptions options_;
+  RequestMetrics metrics_;
 };
 
 }  // namespace fabro::transcode

@@ -47,6 +47,63 @@ class LiveReload(Case):
         self.assertRegex(server.core.said(), r'"key":"max_concurrent_runs","from":"9","to":"2"')
 
 
+class Metrics(Case):
+    """The text that Prometheus reads: well formed, complete, and right."""
+
+    def samples(self):
+        reply = self.server.get("/metrics")
+        self.assertEqual(reply.status, 200)
+        self.assertEqual(reply.headers["content-type"], "text/plain; version=0.0.4; charset=utf-8")
+        found, types = {}, {}
+        for line in reply.body.decode().splitlines():
+            if line.startswith("# TYPE "):
+                _, _, name, kind = line.split()
+                self.assertNotIn(name, types, "a family twice")
+                types[name] = kind
+            elif not line.startswith("#"):
+                name, value = line.rsplit(" ", 1)
+                family = name.split("{")[0]
+                self.assertTrue(any(family == known or family in (known + "_bucket", known + "_sum", known + "_count") for known in types), line)
+                self.assertNotIn(name, found, "a sample twice")
+                found[name] = float(value)
+        return found, types
+
+    def test_counts_what_happens(self):
+        server = self.server
+        run = server.create(SHORT)
+        server.await_status(run, "completed")
+        server.get("/nothing")
+        before, types = self.samples()
+        self.assertGreaterEqual(before['fabro_runs{status="completed"}'], 1)
+        self.assertGreaterEqual(before['fabro_core_calls_total{method="StartRun",code="OK"}'], 1)
+        self.assertGreaterEqual(before['fabro_http_requests_total{operation="StartRun",status="2xx"}'], 1)
+        self.assertGreaterEqual(before['fabro_http_requests_total{operation="none",status="4xx"}'], 1)
+        self.assertGreater(before["fabro_store_commits_total"], 0)
+        self.assertGreater(before["fabro_store_events_total"], 0)
+        self.assertGreater(before['fabro_store_size_bytes{file="database"}'], 0)
+        self.assertEqual(before["fabro_store_writable"], 1)
+        self.assertEqual(before["fabro_core_up"], 1)
+        self.assertGreater(before["process_resident_memory_bytes"], 1 << 20)
+        self.assertEqual(types["fabro_http_request_duration_seconds"], "histogram")
+        server.get(f"/runs/{run}")
+        after, _ = self.samples()
+        for name in ('fabro_core_calls_total{method="RetrieveRun",code="OK"}', 'fabro_core_call_duration_seconds_count{method="RetrieveRun"}',
+                     'fabro_http_request_duration_seconds_count{operation="RetrieveRun"}'):
+            self.assertEqual(after[name], before[name] + 1, name)
+        infinite = 'fabro_core_call_duration_seconds_bucket{method="RetrieveRun",le="+Inf"}'
+        self.assertEqual(after[infinite], after['fabro_core_call_duration_seconds_count{method="RetrieveRun"}'])
+
+    def test_the_gateway_tells_its_own_without_a_core(self):
+        if self.server.layout != "split":
+            self.skipTest("one process")
+        self.server.kill9_core()
+        found, _ = self.samples()
+        self.assertEqual(found["fabro_core_up"], 0)
+        self.assertGreater(found["fabro_gateway_process_open_fds"], 0)
+        self.server.start_core()
+        self.server.await_ready()
+
+
 class SmallDisk(Server):
     """A storage folder on a file system of its own that is soon full."""
 

@@ -10,22 +10,12 @@
 namespace fabro::rpc {
 namespace {
 
-// Prometheus text format 0.0.4.
-class MetricsText {
- public:
-  void Gauge(std::string_view name, std::string_view help) {
-    text_ += StrCat("# HELP ", name, ' ', help, "\n# TYPE ", name, " gauge\n");
-    name_ = name;
-  }
-  void Sample(std::int64_t value, std::string_view labels = "") {
-    text_ += StrCat(name_, labels, ' ', value, '\n');
-  }
-  std::string Take() { return std::move(text_); }
-
- private:
-  std::string text_;
-  std::string name_;
-};
+// Of a file; 0 when it is not there.
+std::uint64_t SizeOf(const std::string& path) {
+  std::error_code failed;
+  const std::uintmax_t size = std::filesystem::file_size(path, failed);
+  return failed ? 0 : size;
+}
 
 class DiscoveryService final : public v1::DiscoveryService::CallbackService {
  public:
@@ -105,24 +95,48 @@ class DiscoveryService final : public v1::DiscoveryService::CallbackService {
   Task<absl::Status> Metrics(v1::GetMetricsResponse& response) {
     FABRO_CO_ASSIGN_OR_RETURN(const storage::StatusCounts runs, co_await backend_.store.CountByStatus());
     const scheduler::Admission::Counts slots = backend_.admission.counts();
-    MetricsText text;
-    text.Gauge("fabro_runs", "Runs in the database by status.");
+    metrics::Text text;
+    text.Family("fabro_runs", "gauge", "Runs in the database by status.");
     for (const RunStatus status : kAllRunStatuses) {
-      text.Sample(runs[static_cast<std::size_t>(status)], StrCat("{status=\"", ToString(status), "\"}"));
+      text.Sample(static_cast<std::uint64_t>(runs[static_cast<std::size_t>(status)]),
+                  StrCat("status=\"", ToString(status), '"'));
     }
-    text.Gauge("fabro_slots", "Runs that may be active at once.");
-    text.Sample(static_cast<std::int64_t>(slots.slots));
-    text.Gauge("fabro_slots_held", "Runs that are active.");
-    text.Sample(static_cast<std::int64_t>(slots.held));
-    text.Gauge("fabro_queue_length", "Runs that wait for a slot.");
-    text.Sample(static_cast<std::int64_t>(slots.waiting_new), "{kind=\"new\"}");
-    text.Sample(static_cast<std::int64_t>(slots.waiting_resumable), "{kind=\"resumable\"}");
-    text.Gauge("fabro_actors", "Runs held in memory.");
-    text.Sample(static_cast<std::int64_t>(backend_.supervisor.actor_count()));
-    text.Gauge("fabro_watched_runs", "Runs whose events somebody follows.");
-    text.Sample(static_cast<std::int64_t>(backend_.hub.watched_runs()));
+    text.Family("fabro_slots", "gauge", "Runs that may be active at once.");
+    text.Sample(std::uint64_t{slots.slots});
+    text.Family("fabro_slots_held", "gauge", "Runs that are active.");
+    text.Sample(std::uint64_t{slots.held});
+    text.Family("fabro_queue_length", "gauge", "Runs that wait for a slot.");
+    text.Sample(std::uint64_t{slots.waiting_new}, "kind=\"new\"");
+    text.Sample(std::uint64_t{slots.waiting_resumable}, "kind=\"resumable\"");
+    text.Family("fabro_actors", "gauge", "Runs held in memory.");
+    text.Sample(std::uint64_t{backend_.supervisor.actor_count()});
+    text.Family("fabro_watched_runs", "gauge", "Runs whose events somebody follows.");
+    text.Sample(std::uint64_t{backend_.hub.watched_runs()});
+    backend_.calls.Write(text);
+    WriteStore(text);
+    text.AddProcess("process");
     response.set_text(text.Take());
     co_return absl::OkStatus();
+  }
+
+  void WriteStore(metrics::Text& text) const {
+    const storage::CommitMetrics& commits = backend_.store.commit_metrics();
+    text.Family("fabro_store_commits_total", "counter", "Changes that were committed.");
+    text.Sample(commits.batches.value());
+    text.Family("fabro_store_commit_group_duration_seconds", "histogram",
+                "How long transactions took; each holds all changes that waited.");
+    text.Sample(commits.groups);
+    text.Family("fabro_store_events_total", "counter", "Events that were written.");
+    text.Sample(commits.records.value());
+    text.Family("fabro_store_failed_transactions_total", "counter",
+                "Transactions that could not be committed.");
+    text.Sample(commits.failures.value());
+    text.Family("fabro_store_writable", "gauge", "0 while the database cannot be written.");
+    text.Sample(std::uint64_t{backend_.store.WritesFail() ? 0U : 1U});
+    if (backend_.database_path.empty()) return;
+    text.Family("fabro_store_size_bytes", "gauge", "The files of the database.");
+    text.Sample(SizeOf(backend_.database_path), "file=\"database\"");
+    text.Sample(SizeOf(backend_.database_path + "-wal"), "file=\"log\"");
   }
 
   const Edge& edge_;

@@ -38,6 +38,8 @@ struct Backend {
   std::size_t max_queued_runs = 0;
   std::function<bool()> is_draining;
   Readiness& readiness;
+  const CallMetrics& calls;
+  std::string database_path;  // empty: the store is no file of ours
 };
 
 std::unique_ptr<grpc::Service> MakeRunService(const Edge& edge, const Backend& backend);

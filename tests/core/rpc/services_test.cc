@@ -2,6 +2,7 @@
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <filesystem>
 
 #include "core/app/core_app.h"
@@ -356,6 +357,41 @@ TEST_F(ServicesTest, RefusesAMalformedPrincipal) {
   as_ = "cn:alice";
   ASSERT_TRUE(Call(*discovery_, &v1::DiscoveryService::Stub::GetUser, request, &user).ok());
   EXPECT_EQ(user.login(), "alice");
+}
+
+class FewStreamsTest : public ServicesTest {
+ protected:
+  FewStreamsTest() : ServicesTest("[limits]\nmax_streams = 2") {}
+};
+
+TEST_F(FewStreamsTest, ShedsTheNewestStreamsAndNothingElse) {
+  const std::string id = Begin(kGate).id();
+  v1::StreamRunEventsRequest request;
+  request.set_id(id);
+  request.set_after(0);
+  std::array<grpc::ClientContext, 2> contexts;
+  std::vector<std::unique_ptr<grpc::ClientReader<v1::Event>>> streams;
+  v1::Event event;
+  for (grpc::ClientContext& context : contexts) {
+    streams.push_back(runs_->StreamRunEvents(&context, request));
+    EXPECT_TRUE(streams.back()->Read(&event));
+  }
+  grpc::Status status;
+  EXPECT_TRUE(Follow(id, 0, &status).empty());
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_EQ(ReasonIn(status), ToString(Reason::kLimit));
+  v1::GetMetricsResponse metrics;
+  ASSERT_TRUE(
+      Call(*discovery_, &v1::DiscoveryService::Stub::GetMetrics, v1::GetMetricsRequest(), &metrics).ok());
+  EXPECT_NE(metrics.text().find("fabro_core_calls_open{kind=\"stream\"} 2\n"), std::string::npos);
+  EXPECT_NE(metrics.text().find("fabro_core_calls_shed_total 1\n"), std::string::npos);
+  EXPECT_TRUE(streams[0]->Read(&event));  // those that are open go on
+  EXPECT_TRUE(Cancel(id).ok());
+  for (const auto& stream : streams) {
+    while (stream->Read(&event)) {
+    }
+    EXPECT_TRUE(stream->Finish().ok());
+  }
 }
 
 TEST_F(RolesTest, EachRoleMayDoItsPart) {
