@@ -154,7 +154,6 @@ void RunActor::Apply(Message message, Batch& batch) {
   if (const auto* input = std::get_if<engine::Input>(&message.body)) {
     if (const auto* finished = std::get_if<engine::StageFinished>(input))
       ForgetExecution(finished->execution);
-    if (std::holds_alternative<engine::Rewind>(*input)) waits_for_the_dying_ = true;
     ApplyInput(*input, std::move(message.reply), batch, std::move(message.audit));
     return;
   }
@@ -188,6 +187,7 @@ void RunActor::ApplyGrant(Batch& batch) {
 void RunActor::ApplyInput(const engine::Input& input, std::shared_ptr<Reply> reply, Batch& batch,
                           std::optional<storage::AppendAudit> audit) {
   engine::Output output = machine_->Handle(input, work_.time.Now(), work_.random);
+  if (std::holds_alternative<engine::Rewind>(input) && output.refusal.ok()) waits_for_the_dying_ = true;
   for (engine::Record& record : output.records) {
     batch.records.push_back({std::move(record.event), std::move(record.delta)});
   }

@@ -39,6 +39,7 @@ bool RunActor::IsAnyStopping() const {
 
 void RunActor::Execute(const engine::ExecuteStage& effect) {
   if (waits_for_the_dying_ && IsAnyStopping()) return held_.push_back(effect);
+  waits_for_the_dying_ = false;
   auto execution = std::make_shared<Execution>();
   execution->id = effect.execution;
   execution->last_sign = work_.time.Steady();
