@@ -116,6 +116,7 @@ Task<absl::StatusOr<storage::RunRow>> Supervisor::Fork(RunId origin, ForkRequest
   context.goal = run.row.goal;
   context.work_dir = run.work_dir;
   context.traceparent = request.traceparent;
+  context.settings = run.settings;
   fork.prepare = work_.preparer != nullptr && work_.preparer->IsNeeded(context);
   for (engine::Record& record : run.machine.StartFork(fork, now).records) {
     create.records.push_back({std::move(record.event), std::move(record.delta)});

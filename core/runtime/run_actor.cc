@@ -59,6 +59,7 @@ void RunActor::Adopt(LoadedRun run) {
   machine_.emplace(std::move(run.machine));
   row_ = std::move(run.row);
   work_dir_ = std::move(run.work_dir);
+  settings_ = std::move(run.settings);
 }
 
 Task<void> RunActor::Run() {

@@ -137,6 +137,7 @@ class RunActor {
   std::optional<engine::Machine> machine_;
   storage::RunRow row_;
   std::string work_dir_;
+  std::shared_ptr<const config::RunSettings> settings_;
   bool crashed_ = false;  // the run was active when its last owner went
   bool retired_while_loading_ = false;
   bool has_slot_ = false;

@@ -174,6 +174,7 @@ stages::RunContext RunActor::Context() const {
   context.goal = row_.goal;
   context.work_dir = work_dir_;
   context.traceparent = machine_->traceparent();
+  context.settings = settings_;
   context.start_sha = machine_->restore_sha();
   return context;
 }

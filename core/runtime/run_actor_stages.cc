@@ -60,6 +60,7 @@ void RunActor::Execute(const engine::ExecuteStage& effect) {
   request.preamble = effect.preamble;
   request.text = effect.text;
   request.work_dir = work_dir_;
+  request.settings = settings_;
   request.environment = work_.stage_environment;
   for (const auto& variable : effect.environment) request.environment.push_back(variable);
   if (effect.timeout) request.timeout = *effect.timeout;

@@ -94,7 +94,8 @@ Task<absl::StatusOr<storage::RunRow>> Supervisor::Create(NewRun run) {
   if (run.idempotency) write.writes.emplace_back(*std::move(run.idempotency));
   if (run.audit) write.writes.emplace_back(*std::move(run.audit));
   write.writes.emplace_back(std::move(create));
-  LoadedRun made{std::move(machine), std::move(row), work_dir, std::move(run.graph)};
+  LoadedRun made{std::move(machine), std::move(row), work_dir, std::move(run.graph),
+                 SettingsOf(run.work_dir)};
   co_return co_await Make(std::move(made), std::move(write));
 }
 

@@ -51,6 +51,12 @@ absl::StatusOr<std::string> WithWorkDir(const std::string& settings_json, const 
   return json;
 }
 
+std::shared_ptr<const config::RunSettings> SettingsOf(const std::string& work_dir) {
+  auto settings = std::make_shared<config::RunSettings>();
+  settings->work_dir = work_dir;
+  return settings;
+}
+
 absl::StatusOr<LoadedRun> Rebuild(storage::LoadedRun stored, const std::string& runs_dir) {
   FABRO_ASSIGN_OR_RETURN(const ExecutionSettings settings, ParseSettings(stored.source.settings_json));
   FABRO_ASSIGN_OR_RETURN(const workflow::Variables variables, ParseVariables(stored.source.vars_json));
@@ -75,7 +81,8 @@ absl::StatusOr<LoadedRun> Rebuild(storage::LoadedRun stored, const std::string& 
       engine::Machine machine,
       engine::Machine::Restore(std::move(seed),
                                stored.snapshot ? std::string_view(stored.snapshot->bytes) : "", tail));
-  return LoadedRun{std::move(machine), std::move(stored.row), std::move(work_dir), loaded.graph};
+  return LoadedRun{std::move(machine), std::move(stored.row), std::move(work_dir), loaded.graph,
+                   SettingsOf(settings.work_dir)};
 }
 
 }  // namespace fabro::runtime

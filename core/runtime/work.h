@@ -12,6 +12,7 @@
 #include "core/async/executor.h"
 #include "core/async/sleep.h"
 #include "core/base/random.h"
+#include "core/config/run_settings.h"
 #include "core/engine/machine.h"
 #include "core/runtime/workflow_source.h"
 #include "core/scheduler/admission.h"
@@ -58,6 +59,7 @@ struct LoadedRun {
   storage::RunRow row;
   std::string work_dir;
   std::shared_ptr<const workflow::Graph> graph;
+  std::shared_ptr<const config::RunSettings> settings;  // never null
 };
 
 std::string DefaultWorkDir(const std::string& runs_dir, RunId run);  // RUNS/ID/work
@@ -72,6 +74,9 @@ absl::StatusOr<ExecutionSettings> ParseSettings(const std::string& settings_json
 absl::StatusOr<workflow::Variables> ParseVariables(const std::string& vars_json);
 // The same settings with another working directory.
 absl::StatusOr<std::string> WithWorkDir(const std::string& settings_json, const std::string& work_dir);
+
+// What a run executes with, apart from the defaults.
+std::shared_ptr<const config::RunSettings> SettingsOf(const std::string& work_dir);
 
 // Rebuilds a run from what is stored. DataLoss when it does not fit together.
 absl::StatusOr<LoadedRun> Rebuild(storage::LoadedRun stored, const std::string& runs_dir);
