@@ -139,11 +139,12 @@ Task<absl::Status> RunActor::Process(Message first) {
       NoteSignOfLife();
     }
     if (const auto wake_at = machine_->wake_at()) work_.timers.Arm(*wake_at);
+    // Before the replies: who has cancelled a queued run sees the others move up.
+    for (const engine::Effect& effect : batch.effects) Perform(effect);
     for (auto& [reply, refusal] : batch.replies) {
       reply->row = row_;
       reply->done.Complete(refusal);
     }
-    for (const engine::Effect& effect : batch.effects) Perform(effect);
     if (!goes_on || suspending_) co_return absl::OkStatus();
     batch = Batch();
     batch.expected = machine_->head();
