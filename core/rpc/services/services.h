@@ -46,6 +46,7 @@ std::unique_ptr<grpc::Service> MakeRunService(const Edge& edge, const Backend& b
 std::unique_ptr<grpc::Service> MakeHumanService(const Edge& edge, const Backend& backend);
 std::unique_ptr<grpc::Service> MakeRunInternalsService(const Edge& edge, const Backend& backend);
 std::unique_ptr<grpc::Service> MakeDiscoveryService(const Edge& edge, const Backend& backend);
+std::unique_ptr<grpc::Service> MakeOutputService(const Edge& edge, const Backend& backend);
 std::unique_ptr<grpc::Service> MakeAuditService(const Edge& edge, const Backend& backend);
 
 // The declared services that have no method of their own yet: every call is UNIMPLEMENTED.
