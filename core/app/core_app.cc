@@ -23,6 +23,7 @@
 #include "core/rpc/services/services.h"
 #include "core/runtime/supervisor.h"
 #include "core/sandbox/local.h"
+#include "core/sandbox/sandboxes.h"
 #include "core/scheduler/timers.h"
 #include "core/security/access.h"
 #include "core/stages/command.h"
@@ -110,8 +111,9 @@ struct CoreApp::Parts {
         store(std::move(s)),
         redactor(options.environment.values()),
         files("files", kFileThreads, kFileQueue),
-        sandbox(files, LocalOptions()),
-        commands(sandbox, files, redactor),
+        host(files, HostOptions(), Pairs(options.config.sandbox.env)),
+        sandboxes(files, {HostOptions(), Pairs(options.config.sandbox.env)}),
+        commands(sandboxes, files, redactor),
         background(runtime.executor()),
         calls(runtime.executor()),
         admission(static_cast<std::size_t>(options.config.max_concurrent_runs),
@@ -136,11 +138,10 @@ struct CoreApp::Parts {
                return denials.Record(call, std::move(resource));
              }} {}
 
-  sandbox::LocalOptions LocalOptions() const {
-    sandbox::LocalOptions local;
-    local.stage_helper = options.stage_helper;
-    local.env = Pairs(options.config.sandbox.env);
-    return local;
+  sandbox::HostOptions HostOptions() const {
+    sandbox::HostOptions host_options;
+    host_options.stage_helper = options.stage_helper;
+    return host_options;
   }
 
   runtime::Work SharedWork() {
@@ -155,7 +156,7 @@ struct CoreApp::Parts {
                         admission,
                         hub,
                         redactor,
-                        sandbox,
+                        host,
                         SystemClock(),
                         run_ids,
                         runs_dir,
@@ -179,7 +180,8 @@ struct CoreApp::Parts {
   events::EventHub hub;
   const events::Redactor redactor;
   BlockingPool files;
-  sandbox::LocalSandbox sandbox;
+  sandbox::LocalSandbox host;  // for programs of ours
+  sandbox::Sandboxes sandboxes;
   stages::CommandRunner commands;
   TaskScope background;
   TaskScope calls;

@@ -1,30 +1,22 @@
 // Commands as plain processes on this host.
 #pragma once
 
-#include <string>
-
 #include "core/async/blocking_pool.h"
+#include "core/sandbox/host_command.h"
 #include "core/sandbox/sandbox.h"
 
 namespace fabro::sandbox {
 
-struct LocalOptions {
-  std::string stage_helper;  // path of fabro-stage; empty: beside the running program
-  std::chrono::milliseconds grace{std::chrono::seconds(5)};  // from SIGTERM to SIGKILL
-  std::size_t max_output_bytes = std::size_t{10} << 20;      // kept, for each stream
-  Environment env;                                           // for every command
-};
-
-// Thread-safe. Process creation runs on `pool`, whose threads must live as long as the commands: the helper
-// dies with the thread that started it, so that no command outlives a killed server.
+// Thread-safe.
 class LocalSandbox final : public Sandbox {
  public:
-  LocalSandbox(BlockingPool& pool, LocalOptions options);
+  LocalSandbox(BlockingPool& pool, HostOptions options, Environment env);  // `env` is for every command
   Task<absl::StatusOr<CommandResult>> Run(Command command, OutputSink* sink) override;
 
  private:
   BlockingPool& pool_;
-  const LocalOptions options_;
+  const HostOptions options_;
+  const Environment env_;
 };
 
 }  // namespace fabro::sandbox

@@ -22,7 +22,9 @@ struct Command {
   Environment env;                // added to the sandbox's own; a later name wins
   std::string work_dir;           // absolute; exists
   std::chrono::milliseconds timeout{std::chrono::minutes(10)};
-  std::string input;  // what it reads from standard input
+  std::string input;                  // what it reads from standard input
+  std::string label;                  // what it is for, "RUN-STAGE-ATTEMPT": part of the name of a container
+  std::vector<std::string> readable;  // absolute; may be read even where the provider would hide them
 };
 
 // How a command ended. Its output is bounded: see OutputTail.

@@ -1,6 +1,7 @@
 #include "core/stages/command.h"
 
 #include <filesystem>
+#include <memory>
 #include <utility>
 
 #include "core/base/error.h"
@@ -109,8 +110,11 @@ Task<Outcome> CommandRunner::Run(StageRequest request, StageOutputSink* sink) {
   command.env = request.environment;
   command.work_dir = request.work_dir;
   command.timeout = request.timeout;
+  command.label = StrCat(request.run.ToString(), '-', request.stage_id, '-', request.attempt);
+  const std::unique_ptr<sandbox::Sandbox> sandbox =
+      sandboxes_.For(request.settings == nullptr ? config::SandboxSettings() : request.settings->sandbox);
   RedactingSink redacting(redactor_, sink);
-  absl::StatusOr<CommandResult> ran = co_await sandbox_.Run(std::move(command), &redacting);
+  absl::StatusOr<CommandResult> ran = co_await sandbox->Run(std::move(command), &redacting);
   if (absl::IsCancelled(ran.status())) co_return Failed(FailureClass::kCanceled, "the stage was cancelled");
   if (!ran.ok()) {
     const bool may_pass = absl::IsUnavailable(ran.status()) || absl::IsResourceExhausted(ran.status());

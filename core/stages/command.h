@@ -5,7 +5,7 @@
 
 #include "core/async/blocking_pool.h"
 #include "core/events/redactor.h"
-#include "core/sandbox/sandbox.h"
+#include "core/sandbox/sandboxes.h"
 #include "core/stages/stage_runner.h"
 
 namespace fabro::stages {
@@ -14,13 +14,13 @@ namespace fabro::stages {
 // text; a time-out is transient_infra. Output is redacted before it leaves this class.
 class CommandRunner final : public StageRunner {
  public:
-  CommandRunner(sandbox::Sandbox& sandbox, BlockingPool& pool, const events::Redactor& redactor)
-      : sandbox_(sandbox), pool_(pool), redactor_(redactor) {}
+  CommandRunner(sandbox::Sandboxes& sandboxes, BlockingPool& pool, const events::Redactor& redactor)
+      : sandboxes_(sandboxes), pool_(pool), redactor_(redactor) {}
 
   Task<engine::Outcome> Run(StageRequest request, StageOutputSink* sink) override;
 
  private:
-  sandbox::Sandbox& sandbox_;
+  sandbox::Sandboxes& sandboxes_;
   BlockingPool& pool_;
   const events::Redactor& redactor_;
 };

@@ -61,8 +61,8 @@ class LocalSandboxTest : public ::testing::Test {
     return count;
   }
 
-  static LocalOptions Options() {
-    LocalOptions options;
+  static HostOptions Options() {
+    HostOptions options;
     options.stage_helper = std::filesystem::absolute(FABRO_STAGE_PROGRAM).string();
     options.grace = milliseconds(200);
     options.max_output_bytes = 4096;
@@ -72,7 +72,7 @@ class LocalSandboxTest : public ::testing::Test {
   std::string dir_;
   Runtime runtime_{2};
   BlockingPool pool_{"spawn", 1, 64};
-  LocalSandbox sandbox_{pool_, Options()};
+  LocalSandbox sandbox_{pool_, Options(), {}};
   Collector sink_;
 };
 
