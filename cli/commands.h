@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cli/api.h"
+#include "cli/health.h"
 #include "cli/options.h"
 #include "cli/terminal.h"
 
@@ -17,7 +18,9 @@ int ControlRun(Api& api, const ControlOptions& options, bool json);
 int DrawGraph(Api& api, const GraphOptions& options);
 int CheckConfig(const ConfigCheckOptions& options, bool json);
 
-// Parses the command line and runs the command. `serve` is null in a program without a server.
-int Main(const std::vector<std::string>& args, int (*serve)(const ServeOptions&));
+// Parses the command line and runs the command. `serve` and `ask_core` are null in a program without a
+// server.
+int Main(const std::vector<std::string>& args, int (*serve)(const ServeOptions&),
+         CoreHealth ask_core = nullptr);
 
 }  // namespace fabro::cli

@@ -34,7 +34,9 @@ struct Dispatch {
   int operator()(const ControlOptions& options) const { return ControlRun(api, options, json); }
   int operator()(const GraphOptions& options) const { return DrawGraph(api, options); }
   int operator()(const ConfigCheckOptions& options) const { return CheckConfig(options, json); }
-  int operator()(const ServeOptions&) const { return kExitUsage; }  // taken before a client is made
+  // Taken before a client is made.
+  int operator()(const HealthOptions&) const { return kExitUsage; }
+  int operator()(const ServeOptions&) const { return kExitUsage; }
 };
 
 std::string HintFor(const absl::Status& status, const std::string& server) {
@@ -70,7 +72,7 @@ int Fail(const absl::Status& status, const std::string& server) {
   return unreachable ? kExitUnreachable : kExitFailed;
 }
 
-int Main(const std::vector<std::string>& args, int (*serve)(const ServeOptions&)) {
+int Main(const std::vector<std::string>& args, int (*serve)(const ServeOptions&), CoreHealth ask_core) {
   const ParsedArguments parsed = ParseArguments(args, Variable("FABRO_SERVER"), serve != nullptr);
   if (!parsed.arguments) {
     WriteText(STDOUT_FILENO, parsed.out);
@@ -79,6 +81,9 @@ int Main(const std::vector<std::string>& args, int (*serve)(const ServeOptions&)
   }
   const Arguments& arguments = *parsed.arguments;
   if (const auto* options = std::get_if<ServeOptions>(&arguments.command)) return serve(*options);
+  if (const auto* options = std::get_if<HealthOptions>(&arguments.command)) {
+    return CheckHealth(*options, ask_core);
+  }
 
   std::signal(SIGPIPE, SIG_IGN);  // a reader that has gone is an error of write()
   SignalPipe signals;

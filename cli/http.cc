@@ -68,6 +68,10 @@ class Exchange {
     Set(CURLOPT_URL, request_.url.c_str());
     Set(CURLOPT_PROTOCOLS_STR, "http,https");
     Set(CURLOPT_NOSIGNAL, 1L);
+    if (!options.verifies) {
+      Set(CURLOPT_SSL_VERIFYPEER, 0L);
+      Set(CURLOPT_SSL_VERIFYHOST, 0L);
+    }
     Set(CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(options.connect_timeout.count()));
     Set(CURLOPT_USERAGENT, "fabro");
     Set(CURLOPT_ERRORBUFFER, error_);

@@ -62,6 +62,7 @@ struct HttpOptions {
   SecretString token;     // sent as Bearer when not empty
   int interrupt_fd = -1;  // -1: none; Open()'s streams get theirs in Wait()
   std::chrono::milliseconds connect_timeout{5'000};
+  bool verifies = true;  // the server's certificate; false only for who sends nothing secret
 };
 std::unique_ptr<HttpClient> MakeHttpClient(HttpOptions options);
 

@@ -25,7 +25,8 @@ class Builder {
  public:
   explicit Builder(const std::string& default_server)
       : app_("Runs workflows on a Fabro server.", "fabro"),
-        server_(default_server.empty() ? std::string(kDefaultServer) : default_server) {
+        server_(default_server.empty() ? std::string(kDefaultServer) : default_server),
+        server_is_named_(!default_server.empty()) {
     app_.footer(kFooter);
     app_.require_subcommand(1);
     app_.set_help_all_flag("--help-all", "Help of every command");
@@ -108,6 +109,20 @@ class Builder {
     check->callback([this] { command_ = [this] { return Command(config_check_); }; });
   }
 
+  void AddHealth(bool with_core) {
+    CLI::App* sub = Client("health", "Say whether the server takes work; for probes", health_);
+    sub->footer(
+        "Asks --server (or FABRO_SERVER); else the server that the configuration describes, on this "
+        "machine.\n"
+        "Exit codes: 0 it takes work, 1 it answers and does not, 2 wrong usage, 3 no answer.");
+    sub->add_flag("--live", health_.live, "Only whether it answers");
+    sub->add_option("--config", health_.config_path, "server.toml; FABRO_CONFIG, else ~/.fabro/server.toml");
+    if (with_core) {
+      sub->add_flag("--core", health_.core,
+                    "Ask the core at gateway.core, with gateway.tls, as a gateway does");
+    }
+  }
+
   void AddServe() {
     CLI::App* sub = app_.add_subcommand("serve", "Serve the API from this process until it is stopped");
     sub->add_option("--config", serve_.config_path, "server.toml; FABRO_CONFIG, else ~/.fabro/server.toml");
@@ -150,7 +165,9 @@ class Builder {
   }
 
   void AddCommon(CLI::App& app) {
-    app.add_option("--server", server_, "URL of the server");
+    app.add_option("--server", server_, "URL of the server")->each([this](const std::string&) {
+      server_is_named_ = true;
+    });
     app.add_flag("--json", json_, "Print JSON");
   }
 
@@ -187,6 +204,9 @@ class Builder {
       return WrongUsage(StrCat("--label: \"", *bad, "\" is not NAME=VALUE"));
     }
     Arguments arguments{.server = server_, .json = json_, .command = command_()};
+    if (auto* health = std::get_if<HealthOptions>(&arguments.command)) {
+      if (server_is_named_) health->server = server_;
+    }
     if (auto* answer = std::get_if<AnswerOptions>(&arguments.command)) {
       const std::size_t keys = answer->text ? 0 : 1;
       if (words_.size() < keys || words_.size() > keys + 1) {
@@ -200,6 +220,7 @@ class Builder {
 
   CLI::App app_;
   std::string server_;
+  bool server_is_named_;  // by a flag or the environment
   bool json_ = false;
   RunOptions run_;
   ValidateOptions validate_;
@@ -210,6 +231,7 @@ class Builder {
   std::map<std::string, std::unique_ptr<ControlOptions>> control_;
   GraphOptions graph_;
   ConfigCheckOptions config_check_;
+  HealthOptions health_;
   ServeOptions serve_;
   std::vector<std::string> vars_;
   std::vector<std::string> labels_;
@@ -235,6 +257,7 @@ ParsedArguments ParseArguments(const std::vector<std::string>& args, const std::
   builder.AddControl("delete", "Forget a run that has ended");
   builder.AddGraph();
   builder.AddConfig();
+  builder.AddHealth(with_serve);
   return builder.Parse(args);
 }
 

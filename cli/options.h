@@ -64,8 +64,16 @@ struct ConfigCheckOptions {
   std::optional<std::string> file;
 };
 
-using Command = std::variant<RunOptions, ValidateOptions, PsOptions, ShowRunOptions, EventsOptions,
-                             AnswerOptions, ControlOptions, GraphOptions, ConfigCheckOptions, ServeOptions>;
+struct HealthOptions {
+  std::string server;  // as given by --server or FABRO_SERVER; empty: what the configuration says
+  bool live = false;   // whether it answers, not whether it takes work
+  bool core = false;   // the core behind gateway.core
+  std::optional<std::string> config_path;
+};
+
+using Command =
+    std::variant<RunOptions, ValidateOptions, PsOptions, ShowRunOptions, EventsOptions, AnswerOptions,
+                 ControlOptions, GraphOptions, ConfigCheckOptions, HealthOptions, ServeOptions>;
 
 struct Arguments {
   std::string server;  // without a '/' at its end

@@ -23,6 +23,9 @@ using google::protobuf::Message;
 using route::Route;
 
 constexpr std::string_view kOpenApiMethod = "/fabro.v1.DiscoveryService/GetOpenApiSpec";
+// Of this process and nothing else: a gateway is not to be restarted because its core is down.
+constexpr std::string_view kLivenessMethod = "/fabro.v1.DiscoveryService/GetLiveness";
+constexpr char kAlive[] = R"({"status":"ok"})";
 constexpr std::string_view kMetricsMethod = "/fabro.v1.DiscoveryService/GetMetrics";
 constexpr char kJsonType[] = "application/json";
 constexpr char kEventStreamType[] = "text/event-stream";
@@ -159,6 +162,12 @@ Task<http::Response> Transcoder::Answer(const http::Request& request, const Rout
     http::Response response;
     response.headers.push_back({"Content-Type", kJsonType});
     response.shared_body = options_.openapi();
+    co_return response;
+  }
+  if (route.grpc_path == kLivenessMethod) {
+    http::Response response;
+    response.headers.push_back({"Content-Type", kJsonType});
+    response.body = kAlive;
     co_return response;
   }
 

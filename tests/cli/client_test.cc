@@ -288,6 +288,27 @@ TEST(EventFollower, ConnectsAgainWhenAnEventIsMissing) {
   EXPECT_EQ(follower.last_id(), 2u);
 }
 
+TEST(Health, TellsWellFromUnwellFromSilence) {
+  std::string server_url;
+  {
+    ScriptedServer server([](const ScriptedRequest& request) {
+      if (request.target == "/health/live") return JsonAnswer(200, "{}");
+      return JsonAnswer(503, ErrorBody("Not ready: disk: 3 MiB are left."));
+    });
+    server_url = server.url();
+    ::setenv("FABRO_TOKEN", "t0ken", 1);
+    const Ran unwell = Fabro({"health", "--server", server_url});
+    const Ran live = Fabro({"health", "--live", "--server", server_url});
+    ::unsetenv("FABRO_TOKEN");
+    EXPECT_EQ(unwell.code, 1);
+    EXPECT_EQ(unwell.err, "error: Not ready: disk: 3 MiB are left.\n");
+    EXPECT_EQ(live.code, 0);
+    EXPECT_EQ(live.out, StrCat("live  ", server_url, '\n'));
+    for (const ScriptedRequest& request : server.requests()) EXPECT_FALSE(request.HeadHas("t0ken"));
+  }
+  EXPECT_EQ(Fabro({"health", "--server", server_url}).code, 3);
+}
+
 TEST(EventFollower, EndsAtOnceForARunThatIsNotThere) {
   ScriptedServer server(
       [](const ScriptedRequest&) { return JsonAnswer(404, ErrorBody("Run x not found.")); });

@@ -6,11 +6,13 @@
 #include <filesystem>
 #include <fstream>
 
+#include "cli/health.h"
 #include "cli/inline_files.h"
 #include "cli/options.h"
 #include "cli/questions.h"
 #include "core/base/error.h"
 #include "core/base/strings.h"
+#include "core/config/server_config.h"
 
 namespace fabro::cli {
 namespace {
@@ -61,6 +63,36 @@ TEST(Arguments, TakeTheServerFromTheEnvironmentUnlessGiven) {
   EXPECT_EQ(ParseArguments({"--server", "http://f", "ps"}, "https://e:2", false).arguments->server,
             "http://f");
   EXPECT_EQ(ParseArguments({"ps"}, "", false).arguments->server, "http://localhost:3000");
+}
+
+TEST(Arguments, OfHealthNameAServerOnlyWhenOneIsGiven) {
+  const auto health = [](const ParsedArguments& parsed) {
+    return std::get<HealthOptions>(parsed.arguments->command);
+  };
+  EXPECT_EQ(health(Parse({"health"})).server, "");
+  EXPECT_EQ(health(Parse({"health", "--server", "http://h:1/"})).server, "http://h:1");
+  EXPECT_EQ(health(Parse({"--server", "http://h:1", "health"})).server, "http://h:1");
+  EXPECT_EQ(health(ParseArguments({"health"}, "https://e:2", true)).server, "https://e:2");
+  EXPECT_TRUE(health(Parse({"health", "--live"})).live);
+  EXPECT_TRUE(health(Parse({"health", "--core", "--config", "c.toml"})).core);
+  EXPECT_FALSE(ParseArguments({"health", "--core"}, "", /*with_serve=*/false).arguments.has_value());
+}
+
+TEST(LocalUrl, IsWhereThisMachineReachesTheServer) {
+  config::ServerConfig config;
+  const auto url = [&](const std::string& host, int port, const std::string& cert) {
+    config.api.host = host;
+    config.api.port = port;
+    config.api.tls.cert = cert;
+    return LocalUrl(config).value_or("none");
+  };
+  EXPECT_EQ(url("127.0.0.1", 3000, ""), "http://127.0.0.1:3000");
+  EXPECT_EQ(url("0.0.0.0", 80, "c.crt"), "https://127.0.0.1:80");
+  EXPECT_EQ(url("::", 3000, ""), "http://[::1]:3000");
+  EXPECT_EQ(url("fd00::7", 3000, ""), "http://[fd00::7]:3000");
+  EXPECT_EQ(url("[::1]", 3000, ""), "http://[::1]:3000");
+  EXPECT_EQ(url("api.example.org", 443, "c.crt"), "https://api.example.org:443");
+  EXPECT_EQ(url("127.0.0.1", 0, ""), "none");
 }
 
 TEST(Arguments, RefuseWrongUsageWithExitCode2) {

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import unittest
 
-from support import Case, EventStream, GATE, SHORT, Server, chain, command, eventually, graph, main
+from support import Case, EventStream, GATE, SHORT, Server, binary, chain, command, eventually, graph, main
 
 
 class Configured(Server):
@@ -45,6 +45,39 @@ class LiveReload(Case):
         eventually("the role being gone", lambda: server.post("/runs", {"dot_source": SHORT}).status == 201, 10)
         self.assertIn("fabro_slots 2\n", server.get("/metrics").body.decode())
         self.assertRegex(server.core.said(), r'"key":"max_concurrent_runs","from":"9","to":"2"')
+
+
+class Health(unittest.TestCase):
+    """`fabro health`, as probes call it."""
+
+    def ask(self, server, *words):
+        done = subprocess.run([binary("fabro"), "health", *words], env=server.environment, capture_output=True, text=True, timeout=60, check=False)
+        return done.returncode, done.stdout + done.stderr
+
+    def test_tells_a_server_that_works_from_one_that_answers_from_none(self):
+        with Configured("") as server:
+            server.write(f"[api]\nport = {server.port}\n")
+            for words in ((), ("--live",), ("--server", server.url)):
+                self.assertEqual(self.ask(server, *words)[0], 0, words)
+            if server.layout == "split":
+                server.kill9_core()
+                self.assertEqual(self.ask(server)[0], 1, "the gateway is up, the core is not")
+                self.assertEqual(self.ask(server, "--live")[0], 0)
+            server.kill9()
+            self.assertEqual(self.ask(server, "--live")[0], 3)
+
+    def test_asks_a_core_without_its_gateway(self):
+        server = Configured("", "split")
+        try:
+            server.write(f'storage_dir = "{server.storage}"\n')
+            self.assertEqual(self.ask(server, "--core", "--live")[0], 3)
+            server.start_core()
+            eventually("the core", lambda: self.ask(server, "--core")[0] == 0)
+            self.assertEqual(self.ask(server, "--core", "--live"), (0, f"live  unix:{server.storage}/core.sock\n"))
+            server.core.signal(signal.SIGSTOP)
+            self.assertEqual(self.ask(server, "--core", "--live")[0], 3, "a core that hangs is not live")
+        finally:
+            server.close()
 
 
 class Metrics(Case):

@@ -175,6 +175,16 @@ TEST_F(TranscoderTest, ServesOpenApiItself) {
   EXPECT_EQ(core_.calls, 0);
 }
 
+TEST_F(TranscoderTest, IsAliveWithoutItsCoreAndNotReady) {
+  Answer("GetReadiness", [](const Message&, Message*) { return absl::UnavailableError("no route"); });
+  const http::Response live = Ask("GET /health/live");
+  EXPECT_EQ(live.status, 200);
+  EXPECT_EQ(live.body, R"({"status":"ok"})");
+  EXPECT_EQ(HeaderOf(live, "Content-Type"), "application/json");
+  EXPECT_EQ(core_.calls, 0);
+  EXPECT_EQ(Ask("GET /health/ready").status, 503);
+}
+
 TEST_F(TranscoderTest, AnswersOptionsAndPreflight) {
   const http::Response plain = Ask("OPTIONS /runs");
   EXPECT_EQ(plain.status, 204);
