@@ -6,7 +6,7 @@ usage() {
   cat <<'HELP'
 usage: deploy/install.sh [GROUP...]
 
-Installs what the groups of deploy/packages.txt name: build test bazel bench. Without a group: build.
+Installs what the groups of deploy/packages.txt name: build test bazel bench runtime runtime-core images. Without a group: build.
   --list    print the packages of the groups, one a line, and install nothing
   --help    this text
 HELP
@@ -24,7 +24,7 @@ for argument in "$@"; do
   case "$argument" in
     --list) list_only=true ;;
     --help | -h) usage; exit 0 ;;
-    build | test | bazel | bench) groups+=("$argument") ;;
+    build | test | bazel | bench | runtime | runtime-core | images) groups+=("$argument") ;;
     *) usage >&2; fail "no group or option is called '$argument'" ;;
   esac
 done

@@ -16,6 +16,7 @@ which build (one of)
   --bazel            bazel build //... and bazel test //..., offline
   --fuzz [SECONDS]   every fuzz target for so long (default 600)
 
+  --images           only this: builds the container images and runs them (as root; compiles in the image, too)
   --soak             the crash tests with many more seeds
   --tidy             clang-tidy over the tests' own sources too
   --only REGEX       only the tests whose name matches (not with --bazel)
@@ -34,6 +35,7 @@ fail() {
 preset=dev
 fuzz_seconds=600
 install=true
+images=false
 only=
 choose() {
   [[ "$preset" == dev ]] || fail "--$preset and --$1 are two runs; call me twice"
@@ -45,6 +47,10 @@ while [[ $# -gt 0 ]]; do
     --fuzz)
       choose fuzz
       if [[ "${2:-}" =~ ^[0-9]+$ ]]; then fuzz_seconds=$2; shift; fi
+      ;;
+    --images)
+      images=true
+      export FABRO_IMAGES="${FABRO_IMAGES:-compile}"
       ;;
     --soak) export FABRO_SOAK=1 ;;
     --tidy) export FABRO_TIDY_ALL=1 ;;
@@ -60,10 +66,12 @@ while [[ $# -gt 0 ]]; do
   shift
 done
 jobs=$(nproc)
+! $images || only=${only:-deploy_images_test}
 
 if $install; then
   groups=(build test)
   [[ "$preset" != bazel ]] || groups+=(bazel)
+  ! $images || groups+=(images)
   say "packages"
   deploy/install.sh "${groups[@]}"
 fi

@@ -1,0 +1,247 @@
+#!/usr/bin/env python3
+"""Builds the images of deploy/docker and runs what is in them as a container engine would: as their user, with a root that
+cannot be written, no capabilities, and processes and network of their own.
+
+usage: tests/deploy/images_test.py BIN_FOLDER [unittest arguments]
+
+Needs root, and the packages of `deploy/install.sh images`. Skipped unless FABRO_IMAGES is set: `programs` takes the programs
+of BIN_FOLDER, `compile` compiles them in the image, as deploy/docker/build.sh does for everyone else.
+"""
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+WORK = ROOT / "build/images"
+MODE = os.environ.get("FABRO_IMAGES", "")
+MIRROR = os.environ.get("FABRO_DEBIAN_MIRROR", "http://deb.debian.org/debian")
+STORE = ["--root", str(WORK / "store"), "--runroot", str(WORK / "run")]
+BASE, TAG = "localhost/debian-12-minbase", "under-test"
+PATIENCE = 60
+SKIPPED = 77
+MAX_MIB = {"gateway": 100, "core": 350, "fabro": 350}  # beyond the base
+
+
+def run(*command, check=True, timeout=PATIENCE, **options):
+    return subprocess.run([str(word) for word in command], check=check, timeout=timeout, text=True, stdin=subprocess.DEVNULL, **options)
+
+
+def output(*command, **options):
+    return run(*command, stdout=subprocess.PIPE, **options).stdout
+
+
+def buildah(verb, *words, **options):
+    return output("buildah", *STORE, verb, *words, **options).strip()
+
+
+def make_base():
+    if run("buildah", *STORE, "inspect", "--type", "image", BASE, check=False, capture_output=True).returncode == 0:
+        return
+    folder = WORK / "base"
+    shutil.rmtree(folder, ignore_errors=True)
+    run("debootstrap", "--variant=minbase", "--include=ca-certificates", "bookworm", folder, MIRROR, timeout=1800, stdout=subprocess.DEVNULL)
+    for leftover in (*folder.glob("var/cache/apt/archives/*.deb"), *folder.glob("var/lib/apt/lists/*")):
+        shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+    container = buildah("from", "scratch")
+    buildah("add", container, folder, "/", timeout=600)
+    buildah("commit", "--rm", container, BASE, timeout=600)
+    shutil.rmtree(folder)
+
+
+class Container:
+    """One image, run."""
+
+    def __init__(self, image, volumes, words=()):
+        self.image = image
+        config = image.config
+        self.user, self.group = config["User"].split(":")
+        environment = config["Env"] + [f"PATH={os.environ['PATH']}"] * (not any(entry.startswith("PATH=") for entry in config["Env"]))
+        command = [*config["Entrypoint"], *(words or config.get("Cmd") or [])]
+        root = image.mount
+        script = ["set -e", "mount --make-rprivate /", f"mount --bind {root} {root}", f"mount --bind /dev {root}/dev",
+                  f"mount -o remount,bind,ro {root}", f"mount -t proc proc {root}/proc", f"mount -t tmpfs -o mode=1777 tmpfs {root}/tmp"]
+        for where, folder in volumes.items():
+            script.append(f"mount --bind {folder} {root}{where}")
+        script += ["ip link set lo up", 'exec chroot "$0" "$@"']
+        setpriv = ["setpriv", "--reuid", self.user, "--regid", self.group, "--clear-groups", "--no-new-privs", "--inh-caps=-all",
+                   "--bounding-set=-all", "env", "-i", *environment]
+        self.environment = environment
+        self.log = tempfile.TemporaryFile("w+")
+        self.engine = subprocess.Popen(["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "sh", "-c", "\n".join(script),
+                                        str(root), *setpriv, *command], stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
+        try:
+            self.pid = self.eventually("the first process", self.first_process)
+        except BaseException:
+            self.close()
+            raise
+
+    def first_process(self):
+        children = pathlib.Path(f"/proc/{self.engine.pid}/task/{self.engine.pid}/children").read_text().split()
+        if children and os.readlink(f"/proc/{children[0]}/root") == str(self.image.mount):
+            executable = os.readlink(f"/proc/{children[0]}/exe")
+            return int(children[0]) if "fabro" in executable else None
+        return None
+
+    def eventually(self, what, look):
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline and self.engine.poll() is None:
+            if found := look():
+                return found
+            time.sleep(0.05)
+        raise AssertionError(f"no {what}: {self.said()}")
+
+    def said(self):
+        self.log.seek(0)
+        return self.log.read()
+
+    def execute(self, *command, check=True, root_user=False):
+        who = ["-S", "0", "-G", "0"] if root_user else ["-S", self.user, "-G", self.group]
+        done = run("nsenter", "--target", self.pid, "--mount", "--net", "--pid", "--root", "--wd", *who, "--", "/usr/bin/env", "-i",
+                   *self.environment, *command, check=False, capture_output=True)
+        if check and done.returncode != 0:
+            raise AssertionError(f"{command} ended with {done.returncode}: {done.stdout}{done.stderr}\n{self.said()}")
+        return done
+
+    def is_healthy(self):
+        kind, *command = self.image.config["Healthcheck"]["Test"]
+        assert kind == "CMD", "a check through a shell"
+        return self.execute(*command, check=False).returncode == 0
+
+    def await_health(self):
+        self.eventually("good health", self.is_healthy)
+
+    def stop(self):
+        os.kill(self.pid, signal.SIGTERM)
+        return self.engine.wait(PATIENCE)
+
+    def close(self):
+        if self.engine.poll() is None:
+            self.engine.kill()
+            self.engine.wait()
+        self.log.close()
+
+
+class Image:
+    def __init__(self, name):
+        self.name = name
+        self.tag = f"localhost/fabro/{name}:{TAG}"
+        self.config = json.loads(buildah("inspect", "--type", "image", self.tag))["Docker"]["config"]
+        self.container = buildah("from", self.tag)
+        self.mount = pathlib.Path(buildah("mount", self.container))
+
+    def close(self):
+        buildah("rm", self.container)
+
+
+class Images(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        WORK.mkdir(parents=True, exist_ok=True)
+        make_base()
+        programs = ["--programs", BIN] if MODE == "programs" else []
+        run(ROOT / "deploy/docker/build.sh", "--engine", "buildah", "--base", BASE, "--tag", TAG, *programs, "--", *STORE, timeout=3 * 3600)
+        cls.images = {}
+        for name in ("core", "gateway", "fabro"):
+            cls.images[name] = Image(name)
+            cls.addClassCleanup(cls.images[name].close)
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="fabro-images-")
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+        self.folder.chmod(0o755)
+
+    def volume(self, name, like, image="core"):
+        """A fresh volume: owner and mode are those of the image's folder."""
+        path, origin = self.folder / name, os.stat(f"{self.images[image].mount}{like}")
+        path.mkdir()
+        os.chown(path, origin.st_uid, origin.st_gid)
+        path.chmod(origin.st_mode & 0o7777)
+        return path
+
+    def container(self, image, volumes):
+        volumes = volumes | {"/mnt": ROOT / "deploy/examples"}
+        container = Container(self.images[image], volumes)
+        self.addCleanup(container.close)
+        return container
+
+    def test_are_small_and_hold_no_more_than_they_need(self):
+        sizes = {}
+        for name, image in self.images.items():
+            sizes[name] = int(output("du", "-sxm", image.mount).split()[0])
+        base = buildah("from", BASE)
+        try:
+            sizes["base"] = int(output("du", "-sxm", buildah("mount", base)).split()[0])
+        finally:
+            buildah("rm", base)
+        print("\nMiB unpacked:", sizes)
+        for name, bound in MAX_MIB.items():
+            self.assertLess(sizes[name] - sizes["base"], bound, name)
+        for image in self.images.values():
+            self.assertFalse(list((image.mount / "src").glob("*")) if (image.mount / "src").exists() else [])
+            for tool in ("clang-19", "g++", "cmake"):
+                self.assertFalse((image.mount / "usr/bin" / tool).exists(), tool)
+            for program in image.mount.glob("usr/bin/fabro*"):
+                self.assertNotIn(".debug_info", output("readelf", "-S", "-W", program))
+                self.assertNotIn("not found", output("chroot", image.mount, "ldd", f"/usr/bin/{program.name}"))
+
+    def test_say_who_they_are_and_run_as_nobody_special(self):
+        for name, image in self.images.items():
+            self.assertRegex(image.config["User"], r"^1000[12]:10001$")
+            self.assertEqual(image.config["Labels"]["org.opencontainers.image.version"], TAG)
+            self.assertTrue(image.config["Labels"]["org.opencontainers.image.title"].startswith("fabro"))
+            self.assertEqual(len(image.config["Entrypoint"]), 1)
+            for entry in image.config["Env"]:
+                self.assertNotRegex(entry, r"(?i)key|token|secret|password")
+
+    def test_everything_in_one_container(self):
+        storage = self.volume("storage", "/var/lib/fabro", "fabro")
+        container = self.container("fabro", {"/var/lib/fabro": storage})
+        container.await_health()
+        self.assertIn("Read-only file system", container.execute("touch", "/etc/x", check=False, root_user=True).stderr)
+        done = container.execute("fabro", "run", "/mnt/hello.fabro")
+        self.assertIn("completed", done.stdout)
+        run_id = container.execute("fabro", "ps", "--all", "--json").stdout
+        self.assertIn('"completed"', run_id)
+        found = json.loads(run_id)[0]["id"]
+        self.assertIn("<svg", container.execute("fabro", "graph", found).stdout)
+        self.assertEqual(container.stop(), 0, container.said())
+        again = self.container("fabro", {"/var/lib/fabro": storage})
+        again.await_health()
+        self.assertIn(found, again.execute("fabro", "ps", "--all").stdout)
+
+    def test_core_and_gateway_in_two(self):
+        storage, socket = self.volume("storage", "/var/lib/fabro"), self.volume("run", "/run/fabro")
+        gateway = self.container("gateway", {"/run/fabro": socket})
+        gateway.await_health()  # alive without its core
+        self.assertEqual(gateway.execute("fabro", "health", check=False).returncode, 1)
+        core = self.container("core", {"/var/lib/fabro": storage, "/run/fabro": socket})
+        core.await_health()
+        gateway.eventually("readiness", lambda: gateway.execute("fabro", "health", check=False).returncode == 0)
+        self.assertIn("completed", gateway.execute("fabro", "run", "/mnt/hello.fabro").stdout)
+        self.assertNotEqual(gateway.execute("cat", "/var/lib/fabro/fabro.db", check=False).returncode, 0)
+        self.assertNotEqual(gateway.execute("touch", "/run/fabro/x", check=False).returncode, 0, "the socket's folder is the core's")
+        self.assertEqual(core.stop(), 0, core.said())
+        self.assertTrue(gateway.is_healthy())
+        core = self.container("core", {"/var/lib/fabro": storage, "/run/fabro": socket})
+        gateway.eventually("readiness", lambda: gateway.execute("fabro", "health", check=False).returncode == 0)
+        self.assertIn("completed", gateway.execute("fabro", "ps", "--all").stdout)
+        self.assertEqual((gateway.stop(), core.stop()), (0, 0))
+
+
+if __name__ == "__main__":
+    BIN = pathlib.Path(sys.argv.pop(1)).resolve()
+    missing = [tool for tool in ("buildah", "debootstrap", "unshare", "nsenter", "ip") if not shutil.which(tool)]
+    if not MODE or os.geteuid() != 0 or missing:
+        print(f"skipped: FABRO_IMAGES={MODE or 'unset'}, user {os.geteuid()}, missing: {', '.join(missing) or 'nothing'}")
+        sys.exit(SKIPPED)
+    if MODE not in ("programs", "compile"):
+        sys.exit(f"FABRO_IMAGES is programs or compile, not {MODE}")
+    unittest.main(verbosity=2)
