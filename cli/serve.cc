@@ -36,6 +36,10 @@ int Serve(const ServeOptions& options) {
               {{"as", "local"}});
   }
 
+  const gateway::GatewayOptions gateway_options = gateway::OptionsOf(config, live->environment());
+  status = gateway::GatewayApp::Check(gateway_options);  // before any run goes on
+  if (!status.ok()) return app::Fail(kName, status);
+
   Runtime runtime(Runtime::DefaultThreads());
   app::CoreOptions core_options;
   core_options.config = config;
@@ -43,9 +47,12 @@ int Serve(const ServeOptions& options) {
   core_options.listens = false;
   const auto core = app::CoreApp::Start(runtime, std::move(core_options));
   if (!core.ok()) return app::Fail(kName, core.status());
-  const auto gateway = gateway::GatewayApp::Start((*core)->InProcessChannel(), gateway::OptionsOf(config));
+  const auto gateway = gateway::GatewayApp::Start((*core)->InProcessChannel(), gateway_options);
   if (!gateway.ok()) return app::Fail(kName, gateway.status());
-  live->OnChange([&](const config::ServerConfig& changed) { (*core)->Apply(changed); });
+  live->OnChange([&](const config::ServerConfig& changed) {
+    (*core)->Apply(changed);
+    (*gateway)->Apply(changed);
+  });
 
   std::printf("Fabro is ready: %s\n", (*gateway)->base_url().c_str());
   std::fflush(stdout);

@@ -19,8 +19,10 @@ int Run(const std::vector<std::string>& args) {
   if (live == nullptr) return exit_code;
   const auto channel = gateway::ChannelTo(live->config().gateway);
   if (!channel.ok()) return app::Fail(kName, channel.status());
-  const auto gateway = gateway::GatewayApp::Start(*channel, gateway::OptionsOf(live->config()));
+  const auto gateway =
+      gateway::GatewayApp::Start(*channel, gateway::OptionsOf(live->config(), live->environment()));
   if (!gateway.ok()) return app::Fail(kName, gateway.status());
+  live->OnChange([&](const config::ServerConfig& changed) { (*gateway)->Apply(changed); });
   log::Info(
       "gateway ready",
       {{"url", (*gateway)->base_url()}, {"port", (*gateway)->port()}, {"core", live->config().gateway.core}});

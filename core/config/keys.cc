@@ -152,8 +152,7 @@ Key Unbuilt(std::string_view instead, Key key) {
 std::vector<Key> MakeKeys() {
   constexpr std::int64_t kHuge = 1'000'000'000;
   const std::string_view kNoModels = "this version calls no models";
-  const std::string_view kNoHttps = "this version serves no HTTPS";
-  const std::string_view kNoUsers = "this version knows no users";
+  const std::string_view kNoUsers = "this version signs nobody in";
   const std::string_view kNames = "a list of names: \"alice\", or \"cn:NAME\" for a certificate's holder";
   const std::string_view kUnused = "this version does not use it";
   const std::string_view kLocalOnly = "this version runs commands on the host only";
@@ -167,14 +166,13 @@ std::vector<Key> MakeKeys() {
       Number("api.port", "a whole number from 0 to 65535", 0, 65'535, AT(api.port)),
       Text("api.base_url", AT(api.base_url)),
       Strategies(),
-      Unbuilt(kNoHttps, Path("api.tls.cert", AT(api.tls.cert))),
-      Unbuilt(kNoHttps, Path("api.tls.key", AT(api.tls.key))),
-      Unbuilt(kNoHttps, Path("api.tls.ca", AT(api.tls.ca))),
+      Path("api.tls.cert", AT(api.tls.cert)),
+      Path("api.tls.key", AT(api.tls.key)),
+      Path("api.tls.ca", AT(api.tls.ca)),
       Plain("api.cors_origins", "a list of texts", AT(api.cors_origins)),
 
       Unbuilt(kNoUsers, Text("web.url", AT(web.url))),
-      Live(Unbuilt(kNoUsers,
-                   Plain("web.auth.allowed_usernames", "a list of texts", AT(web.allowed_usernames)))),
+      Live(Plain("web.auth.allowed_usernames", "a list of texts", AT(web.allowed_usernames))),
       Unbuilt(kNoUsers, Text("web.auth.provider", AT(web.provider))),
 
       Plain("core.listen", "\"unix:PATH\" or \"HOST:PORT\"", AT(core.listen)),
@@ -241,10 +239,10 @@ std::vector<Key> MakeKeys() {
              AT(limits.max_connections)),
       Number("limits.max_connections_per_address", "a whole number, 0 for no limit", 0, kHuge,
              AT(limits.max_connections_per_address)),
-      Unbuilt(kUnused, Number("limits.requests_per_second", "a whole number, 0 for no limit", 0, kHuge,
-                              AT(limits.requests_per_second))),
-      Unbuilt(kUnused, Number("limits.burst", "a whole number, 0 for as many as requests_per_second", 0,
-                              kHuge, AT(limits.burst))),
+      Number("limits.requests_per_second", "a whole number, 0 for no limit", 0, kHuge,
+             AT(limits.requests_per_second)),
+      Number("limits.burst", "a whole number, 0 for as many as requests_per_second", 0, kHuge,
+             AT(limits.burst)),
       Number("limits.max_queued_runs", "a whole number from 1 to 1000000000", 1, kHuge,
              AT(limits.max_queued_runs)),
       Number("limits.max_calls", "a whole number from 1 to 1000000", 1, 1'000'000, AT(limits.max_calls)),

@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 
+#include <algorithm>
 #include <string>
 
 #include "core/base/error.h"
@@ -17,16 +18,19 @@ absl::Status Refuse(std::string_view subject, std::string_view message) {
 
 absl::Status CheckGateway(const ServerConfig& config) {
   const ApiConfig& api = config.api;
-  if (api.authentication_strategies) {
-    return Refuse(
-        "api.authentication_strategies",
-        "api.authentication_strategies is set, but this version cannot check credentials; it does not start "
-        "rather than run open. Remove the setting and listen on a loopback address.");
+  if (!api.authentication_strategies && !IsLoopbackHost(api.host)) {
+    return Refuse("api.host",
+                  StrCat("api.host is ", api.host,
+                         ", which others can reach, and no authentication is configured. Set "
+                         "api.authentication_strategies, or listen on 127.0.0.1 (--host 127.0.0.1)."));
   }
-  if (!IsLoopbackHost(api.host)) {
-    return Refuse("api.host", StrCat("api.host is ", api.host,
-                                     ", which others can reach, and no authentication is configured. "
-                                     "Listen on 127.0.0.1 (--host 127.0.0.1)."));
+  if (api.authentication_strategies) {
+    const std::vector<AuthStrategy>& strategies = *api.authentication_strategies;
+    if (std::find(strategies.begin(), strategies.end(), AuthStrategy::kMtls) != strategies.end()) {
+      return Refuse("api.authentication_strategies",
+                    "api.authentication_strategies has \"mtls\", but this version serves no HTTPS; use "
+                    "\"jwt\".");
+    }
   }
   if (api.tls.any()) {
     return Refuse("api.tls",

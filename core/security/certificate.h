@@ -25,6 +25,12 @@ struct Identity {
   Timestamp expires_at;
 };
 
+// What is known of a client by the certificate it has shown, once that was verified.
+struct PeerCertificate {
+  std::string common_name;  // empty when there is none that would do
+  Timestamp expires_at;     // the earliest end of it and of those that vouch for it
+};
+
 // Reads both files and checks that they hold what they should, that the certificate is the key's, may be used
 // so and is valid `now`. FailedPrecondition: which file, what is wrong, and what to do about it. Blocking.
 absl::StatusOr<Identity> LoadIdentity(const std::string& cert_path, const std::string& key_path,

@@ -13,8 +13,12 @@
 #include "core/base/log.h"
 #include "core/base/status_macros.h"
 #include "core/base/strings.h"
-#include "core/config/server_config.h"
+#include "core/config/environment.h"
+#include "core/config/startable.h"
+#include "gateway/auth/allowed_users.h"
+#include "gateway/auth/auth_metrics.h"
 #include "gateway/auth/authenticator.h"
+#include "gateway/auth/strategy.h"
 #include "gateway/http/listener.h"
 #include "gateway/openapi/document.h"
 #include "gateway/route/route_table.h"
@@ -37,6 +41,7 @@ void LogAccess(const http::AccessRecord& record) {
               {"bytes", record.bytes},
               {"duration", record.duration},
               {"request_id", record.request_id},
+              {"principal", record.principal},
               {"peer", record.peer}});
 }
 
@@ -53,6 +58,34 @@ http::ListenerOptions ListenerOptionsOf(const GatewayOptions& options) {
   return listener;
 }
 
+// The scheme and authority of a URL: what browsers send as Origin.
+std::string OriginOf(const std::string& url) {
+  const std::size_t scheme = url.find("://");
+  return scheme == std::string::npos ? std::string() : url.substr(0, url.find('/', scheme + 3));
+}
+
+bool Has(const GatewayOptions& options, config::AuthStrategy strategy) {
+  return options.strategies && std::ranges::find(*options.strategies, strategy) != options.strategies->end();
+}
+
+// Why the listener is less safe than it looks, for whoever reads the log.
+void WarnOf(const GatewayOptions& options) {
+  if (options.strategies && options.strategies->empty()) {
+    log::Warn("api.authentication_strategies is empty: every request is refused with 401");
+  }
+  if (!Has(options, config::AuthStrategy::kJwt)) return;
+  if (options.allowed_usernames.empty()) {
+    log::Warn("web.auth.allowed_usernames is empty: every token is refused with 403");
+  }
+  if (!config::IsLoopbackHost(options.host)) {
+    log::Warn(
+        "TOKENS TRAVEL UNENCRYPTED: api.host is not a loopback address and there is no api.tls. Whoever sees "
+        "the traffic can act as its users. Do this only behind something that ends TLS on the same machine "
+        "or a network that nobody else is on; else set api.tls.cert and api.tls.key",
+        {{"host", options.host}});
+  }
+}
+
 }  // namespace
 
 // In the order of construction; what is below uses what is above.
@@ -61,11 +94,20 @@ struct GatewayApp::Parts {
         std::unique_ptr<const route::RouteTable> table)
       : options(o),
         routes(std::move(table)),
-        authenticator(auth::MakeLoopbackAuthenticator(options.cors_origins)),
+        allowed_users(options.allowed_usernames),
         io(IoThreads()),
         upstream(upstream::MakeGrpcUpstream(std::move(channel))),
         feeds(io.executor(), *upstream, SystemTime(), transcode::FeedLimits()),
-        listener(io, SystemTime(), ListenerOptionsOf(options)) {}
+        listener(io, SystemTime(), ListenerOptionsOf(options)) {
+    if (options.rate_limit) limiter.emplace(*options.rate_limit, SystemClock());
+  }
+
+  absl::Status MakeAuthenticator();
+
+  void WriteMetrics(metrics::Text& text) const {
+    auth_metrics.Write(text);
+    if (limiter) limiter->Write(text);
+  }
 
   // Made when first asked for: it takes some tens of milliseconds.
   http::Piece OpenApi() {
@@ -80,7 +122,10 @@ struct GatewayApp::Parts {
   const GatewayOptions options;
   std::string base_url;
   const std::unique_ptr<const route::RouteTable> routes;
-  const std::unique_ptr<auth::Authenticator> authenticator;
+  auth::AllowedUsers allowed_users;
+  auth::AuthMetrics auth_metrics;
+  std::unique_ptr<auth::Authenticator> authenticator;
+  std::optional<auth::RateLimiter> limiter;
   Runtime io;
   const std::unique_ptr<upstream::Upstream> upstream;
   transcode::FeedHub feeds;
@@ -91,13 +136,39 @@ struct GatewayApp::Parts {
   bool stopped = false;
 };
 
-GatewayOptions OptionsOf(const config::ServerConfig& config) {
+absl::Status GatewayApp::Parts::MakeAuthenticator() {
+  if (!options.strategies) {
+    authenticator = auth::MakeLoopbackAuthenticator(options.cors_origins);
+    return absl::OkStatus();
+  }
+  std::vector<std::string> origins = options.cors_origins;
+  origins.push_back(OriginOf(options.base_url));
+  std::vector<std::unique_ptr<auth::Strategy>> strategies;
+  for (const config::AuthStrategy strategy : *options.strategies) {
+    if (strategy == config::AuthStrategy::kMtls) {
+      strategies.push_back(auth::MakeMtlsStrategy(origins));
+      continue;
+    }
+    FABRO_ASSIGN_OR_RETURN(auth::TokenKey key, auth::TokenKey::Parse(options.jwt_public_key));
+    strategies.push_back(auth::MakeJwtStrategy(std::move(key), allowed_users));
+  }
+  authenticator = auth::MakeAuthenticator(std::move(strategies), SystemClock(), auth_metrics);
+  return absl::OkStatus();
+}
+
+GatewayOptions OptionsOf(const config::ServerConfig& config, const config::Environment& environment) {
   GatewayOptions options;
   options.host = config.api.host;
   options.port = static_cast<std::uint16_t>(config.api.port);
   options.base_url = config.api.base_url;
   options.cors_origins = config.api.cors_origins;
   options.metrics_open = config.metrics_open;
+  options.strategies = config.api.authentication_strategies;
+  options.jwt_public_key = environment.Find("FABRO_JWT_PUBLIC_KEY").value_or("");
+  options.allowed_usernames = config.web.allowed_usernames;
+  if (config.limits.requests_per_second > 0) {
+    options.rate_limit = auth::RateLimit{config.limits.requests_per_second, config.limits.burst};
+  }
   options.limits.max_body_bytes = static_cast<std::size_t>(config.limits.max_body_bytes);
   options.limits.max_header_bytes = static_cast<std::size_t>(config.limits.max_header_bytes);
   options.limits.max_connections = static_cast<std::size_t>(config.limits.max_connections);
@@ -112,21 +183,35 @@ absl::StatusOr<std::unique_ptr<GatewayApp>> GatewayApp::Start(std::shared_ptr<gr
       auto table,
       route::RouteTable::Build(api::Services(), google::protobuf::MessageFactory::generated_factory()));
   auto parts = std::make_unique<Parts>(std::move(channel), options, std::move(table));
-  if (absl::Status bound = parts->listener.Bind(); !bound.ok()) {
+  absl::Status status = parts->MakeAuthenticator();
+  if (status.ok()) status = parts->listener.Bind();
+  if (!status.ok()) {
     parts->feeds.Stop();
-    return bound;
+    return status;
   }
+  WarnOf(options);
   parts->base_url =
       options.base_url.empty() ? StrCat("http://localhost:", parts->listener.port()) : options.base_url;
   transcode::TranscoderOptions transcoder;
   transcoder.base_url = parts->base_url;
   transcoder.cors_origins = options.cors_origins;
   transcoder.metrics_open = options.metrics_open;
+  transcoder.limiter = parts->limiter ? &*parts->limiter : nullptr;
+  transcoder.more_metrics = [parts = parts.get()](metrics::Text& text) { parts->WriteMetrics(text); };
   transcoder.openapi = [parts = parts.get()] { return parts->OpenApi(); };
   parts->transcoder = std::make_unique<transcode::Transcoder>(
       *parts->routes, *parts->authenticator, *parts->upstream, parts->feeds, std::move(transcoder));
   parts->listener.Start(*parts->transcoder);
   return std::unique_ptr<GatewayApp>(new GatewayApp(std::move(parts)));
+}
+
+absl::Status GatewayApp::Check(const GatewayOptions& options) {
+  if (!Has(options, config::AuthStrategy::kJwt)) return absl::OkStatus();
+  return auth::TokenKey::Parse(options.jwt_public_key).status();
+}
+
+void GatewayApp::Apply(const config::ServerConfig& config) {
+  parts_->allowed_users.Set(config.web.allowed_usernames);
 }
 
 GatewayApp::GatewayApp(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}

@@ -5,19 +5,21 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "core/config/server_config.h"
+#include "gateway/auth/rate_limiter.h"
 #include "gateway/http/limits.h"
 
 namespace grpc {
 class Channel;
 }
 namespace fabro::config {
-struct GatewayConfig;
-struct ServerConfig;
-}  // namespace fabro::config
+class Environment;
+}
 
 namespace fabro::gateway {
 
@@ -27,9 +29,14 @@ struct GatewayOptions {
   std::string base_url;    // of absolute links; empty: http://localhost:PORT
   std::vector<std::string> cors_origins;
   bool metrics_open = false;  // /metrics without credentials
+  // Absent: the listener is a loopback address, and everyone is `local`. Empty: nobody is let in.
+  std::optional<std::vector<config::AuthStrategy>> strategies;
+  std::string jwt_public_key;  // for the strategy jwt: PEM, or base64 of PEM
+  std::vector<std::string> allowed_usernames;
+  std::optional<auth::RateLimit> rate_limit;
   http::HttpLimits limits;
 };
-GatewayOptions OptionsOf(const config::ServerConfig& config);
+GatewayOptions OptionsOf(const config::ServerConfig& config, const config::Environment& environment);
 
 class GatewayApp {
  public:
@@ -37,10 +44,16 @@ class GatewayApp {
   // core's own within the process; the core need not be there yet. The runtime outlives the app.
   static absl::StatusOr<std::unique_ptr<GatewayApp>> Start(std::shared_ptr<grpc::Channel> channel,
                                                            GatewayOptions options);
+  // What Start refuses for keys that are no good, before anything else is started. FailedPrecondition: what
+  // is wrong and what to do about it. Blocking.
+  static absl::Status Check(const GatewayOptions& options);
   ~GatewayApp();  // stops at once if Stop was not called
 
   std::uint16_t port() const;
   const std::string& base_url() const;
+
+  // Takes what may change while it runs: who is allowed in. Thread-safe.
+  void Apply(const config::ServerConfig& config);
 
   // No further request: calls in flight may finish and streams get what is there, for at most `grace`.
   // Blocks; not from a coroutine. Idempotent. Before the core stops, when that is in the same process.

@@ -30,7 +30,7 @@ class Loopback final : public Authenticator {
     if (!IsLoopbackAuthority(caller.host)) {
       return Refuse("Access denied: without authentication this server answers to loopback host names only.");
     }
-    if (caller.origin.empty() || IsSelf(caller)) return absl::OkStatus();
+    if (caller.origin.empty() || IsSameOrigin(caller.origin, caller.host)) return absl::OkStatus();
     if (std::ranges::find(allowed_origins_, caller.origin) != allowed_origins_.end()) return absl::OkStatus();
     return Refuse("Access denied: requests from web pages of other origins are refused.");
   }
@@ -38,16 +38,6 @@ class Loopback final : public Authenticator {
   absl::StatusOr<std::string> Authenticate(const Caller&) const override { return std::string(kLocalUser); }
 
  private:
-  static bool IsSelf(const Caller& caller) {
-    for (const std::string_view scheme : {"http://", "https://"}) {
-      if (caller.origin.starts_with(scheme) &&
-          EqualsIgnoreCase(caller.origin.substr(scheme.size()), caller.host)) {
-        return true;
-      }
-    }
-    return false;
-  }
-
   const std::vector<std::string> allowed_origins_;
 };
 
@@ -59,6 +49,13 @@ bool IsLoopbackAuthority(std::string_view authority) {
   if (host == "[::1]") return true;
   in_addr address{};
   return inet_pton(AF_INET, std::string(host).c_str(), &address) == 1 && (ntohl(address.s_addr) >> 24) == 127;
+}
+
+bool IsSameOrigin(std::string_view origin, std::string_view authority) {
+  for (const std::string_view scheme : {"http://", "https://"}) {
+    if (origin.starts_with(scheme) && EqualsIgnoreCase(origin.substr(scheme.size()), authority)) return true;
+  }
+  return false;
 }
 
 std::unique_ptr<Authenticator> MakeLoopbackAuthenticator(std::vector<std::string> allowed_origins) {

@@ -17,6 +17,7 @@ struct AccessRecord {
   std::chrono::milliseconds duration{0};
   std::string_view request_id;
   std::string_view peer;
+  std::string_view principal;  // empty: nobody known
 };
 using AccessLog = std::function<void(const AccessRecord&)>;  // called from many threads
 

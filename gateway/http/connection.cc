@@ -76,7 +76,8 @@ bool IsCompressible(const Response& response) {
 struct Exchange {
   std::string id;
   std::string verb;
-  std::string path;  // for the access log only
+  std::string path;  // this and the next for the access log only
+  std::string principal;
   bool head = false;
   bool gzip = false;
   bool is_1_0 = false;
@@ -299,6 +300,7 @@ class ConnectionOn final : public Connection, private BodyWriter {
         failed = true;
       }
       if (failed) response = ErrorResponse(500, StrCat("Internal error; request id ", exchange.id, "."));
+      exchange.principal = std::move(response.principal);
       if (aborted_) co_return false;
     }
     const bool close =
@@ -342,6 +344,7 @@ class ConnectionOn final : public Connection, private BodyWriter {
     record.duration = std::chrono::milliseconds(SteadyMs() - exchange.started_ms);
     record.request_id = exchange.id;
     record.peer = peer_;
+    record.principal = exchange.principal;
     shared_.access_log(record);
   }
 

@@ -15,6 +15,10 @@
 #include "absl/status/statusor.h"
 #include "core/async/task.h"
 
+namespace fabro::security {
+struct PeerCertificate;
+}
+
 namespace fabro::http {
 
 struct Header {
@@ -31,6 +35,8 @@ struct Request {
   std::string body;
   std::string id;    // X-Request-Id, the client's or ours; at most 128 printable characters
   std::string peer;  // the client's address, without port
+  std::shared_ptr<const security::PeerCertificate>
+      certificate;  // that the client has shown; of its connection
 
   std::string_view path() const;
   std::string_view query() const;  // without the question mark
@@ -63,9 +69,10 @@ struct Response {
   int status = 200;
   std::vector<Header> headers;  // without Content-Length, Connection, Date and the security headers
   std::string body;
-  Piece shared_body;   // instead of `body`, when set
-  BodyStream stream;   // instead of both, when set
-  bool close = false;  // the connection ends after this answer
+  Piece shared_body;      // instead of `body`, when set
+  BodyStream stream;      // instead of both, when set
+  bool close = false;     // the connection ends after this answer
+  std::string principal;  // who asked, for the access log; empty: nobody known
 
   std::string_view text() const {
     return shared_body ? std::string_view(*shared_body) : std::string_view(body);

@@ -27,6 +27,10 @@ constexpr std::string_view kOpenApiMethod = "/fabro.v1.DiscoveryService/GetOpenA
 constexpr std::string_view kLivenessMethod = "/fabro.v1.DiscoveryService/GetLiveness";
 constexpr char kAlive[] = R"({"status":"ok"})";
 constexpr std::string_view kMetricsMethod = "/fabro.v1.DiscoveryService/GetMetrics";
+// Whoever asks whether we live is answered, or a supervisor would end what is only busy.
+constexpr std::string_view kProbes[] = {"/fabro.v1.DiscoveryService/GetHealth",
+                                        "/fabro.v1.DiscoveryService/GetLiveness",
+                                        "/fabro.v1.DiscoveryService/GetReadiness"};
 constexpr char kJsonType[] = "application/json";
 constexpr char kEventStreamType[] = "text/event-stream";
 constexpr char kCorsHeaders[] =
@@ -42,6 +46,12 @@ auth::Caller CallerOf(const http::Request& request) {
   caller.host = request.authority;
   caller.origin = HeaderOr(request, "origin");
   caller.authorization = HeaderOr(request, "authorization");
+  // Of two, which one counts? Others on the way may have looked at the other one.
+  const auto is_authorization = [](const http::Header& header) { return header.name == "authorization"; };
+  if (std::ranges::count_if(request.headers, is_authorization) > 1) caller.authorization = "Bearer";
+  caller.certificate = request.certificate.get();
+  caller.peer = request.peer;
+  caller.request_id = request.id;
   return caller;
 }
 
@@ -116,34 +126,43 @@ Transcoder::Transcoder(const route::RouteTable& routes, const auth::Authenticato
 
 Task<http::Response> Transcoder::Handle(http::Request request) {
   const auto begun = std::chrono::steady_clock::now();
-  const Route* taken = nullptr;
-  http::Response response = co_await Answer(request, &taken);
-  metrics_.Count(taken, response.status, std::chrono::steady_clock::now() - begun);
+  Facts facts;
+  http::Response response = co_await Answer(request, &facts);
+  metrics_.Count(facts.route, response.status, std::chrono::steady_clock::now() - begun);
   AddCors(request, response);
+  response.principal = std::move(facts.principal);
   co_return response;
 }
 
 // The order of these checks is part of the API: route, credentials, syntax, and then what the core says.
-Task<http::Response> Transcoder::Answer(const http::Request& request, const Route** taken) {
-  if (request.target == "*") co_return AnswerOptions(request, "GET, HEAD, POST, PUT, DELETE, OPTIONS");
+Task<http::Response> Transcoder::Answer(const http::Request& request, Facts* facts) {
+  const auth::Caller caller = CallerOf(request);
   const absl::StatusOr<route::Match> match = routes_.Find(request.verb, request.path());
+  const bool answers = match.ok() && match->endpoint != nullptr && request.verb != "OPTIONS";
+  if (!answers) {  // nothing that needs credentials, so it counts for the address
+    const absl::Status within = LimitAddress(caller);
+    if (!within.ok()) co_return ToResponse(within, request.id);
+  }
+  if (request.target == "*") co_return AnswerOptions(request, "GET, HEAD, POST, PUT, DELETE, OPTIONS");
   if (!match.ok()) co_return ToResponse(match.status(), request.id);
   if (!match->path_known())
     co_return http::ErrorResponse(404, StrCat("There is nothing at ", request.path(), "."));
 
-  const auth::Caller caller = CallerOf(request);
   const absl::Status admitted = authenticator_.Admit(caller);
   if (!admitted.ok()) co_return ToResponse(admitted, request.id);
   if (request.verb == "OPTIONS") co_return AnswerOptions(request, match->allow);
   if (match->endpoint == nullptr) co_return MethodNotAllowed(request, match->allow);
   const route::Endpoint& endpoint = *match->endpoint;
-  *taken = endpoint.routes().back().get();
-  const bool open = endpoint.open() || (options_.metrics_open && (*taken)->grpc_path == kMetricsMethod);
-  std::string principal;
-  if (!open) {
-    absl::StatusOr<std::string> authenticated = authenticator_.Authenticate(caller);
-    if (!authenticated.ok()) co_return ToResponse(authenticated.status(), request.id);
-    principal = *std::move(authenticated);
+  facts->route = endpoint.routes().back().get();
+  const std::string& method = facts->route->grpc_path;
+  if (endpoint.open() || (options_.metrics_open && method == kMetricsMethod)) {
+    const bool is_probe = std::ranges::find(kProbes, method) != std::ranges::end(kProbes);
+    const absl::Status within = is_probe ? absl::OkStatus() : LimitAddress(caller);
+    if (!within.ok()) co_return ToResponse(within, request.id);
+  } else {
+    absl::StatusOr<std::string> identified = Identify(caller);
+    if (!identified.ok()) co_return ToResponse(identified.status(), request.id);
+    facts->principal = *std::move(identified);
   }
 
   std::optional<json::Document> document;
@@ -157,7 +176,7 @@ Task<http::Response> Transcoder::Answer(const http::Request& request, const Rout
   }
   const json::Document* body = document ? &*document : nullptr;
   const Route& route = endpoint.Choose(HeaderOr(request, "accept"), body);
-  *taken = &route;
+  facts->route = &route;
   if (route.grpc_path == kOpenApiMethod && options_.openapi) {
     http::Response response;
     response.headers.push_back({"Content-Type", kJsonType});
@@ -175,8 +194,23 @@ Task<http::Response> Transcoder::Answer(const http::Request& request, const Rout
   Message* message = route.input->prototype->New(&arena);
   const absl::Status bound = BindRequest(route, request, *match, body, message);
   if (!bound.ok()) co_return ToResponse(bound, request.id);
-  if (route.is_stream) co_return co_await Stream(route, *message, request, std::move(principal));
-  co_return co_await Call(route, *message, request, std::move(principal));
+  if (route.is_stream) co_return co_await Stream(route, *message, request, facts->principal);
+  co_return co_await Call(route, *message, request, facts->principal);
+}
+
+absl::StatusOr<std::string> Transcoder::Identify(auth::Caller caller) const {
+  auth::RateLimiter* const limiter = options_.limiter;
+  if (limiter == nullptr) return authenticator_.Authenticate(caller);
+  caller.only_known = limiter->IsSpent(caller.peer);
+  absl::StatusOr<std::string> principal = authenticator_.Authenticate(caller);
+  const absl::Status within =
+      principal.ok() ? limiter->TakeFor(*principal) : limiter->TakeForAddress(caller.peer);
+  if (!within.ok()) return within;
+  return principal;
+}
+
+absl::Status Transcoder::LimitAddress(const auth::Caller& caller) const {
+  return options_.limiter == nullptr ? absl::OkStatus() : options_.limiter->TakeForAddress(caller.peer);
 }
 
 Task<http::Response> Transcoder::Call(const Route& route, const Message& message,
@@ -218,6 +252,7 @@ void Transcoder::AddMetrics(bool core_answers, http::Response& response) const {
   text.Family("fabro_core_up", "gauge", "Whether the gateway's core answers.");
   text.Sample(std::uint64_t{core_answers ? 1U : 0U});
   metrics_.Write(text);
+  if (options_.more_metrics) options_.more_metrics(text);
   response.body += text.Take();
 }
 

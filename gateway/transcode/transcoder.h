@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "gateway/auth/authenticator.h"
+#include "gateway/auth/rate_limiter.h"
 #include "gateway/http/message.h"
 #include "gateway/route/route_table.h"
 #include "gateway/transcode/feed.h"
@@ -20,7 +21,9 @@ struct TranscoderOptions {
   std::vector<std::string> cors_origins;  // "https://host[:port]"; nobody else gets CORS headers
   // The OpenAPI document, asked for each time; the one answer that does not come from the core.
   std::function<http::Piece()> openapi;
-  bool metrics_open = false;  // whether /metrics is answered without credentials
+  bool metrics_open = false;                         // whether /metrics is answered without credentials
+  auth::RateLimiter* limiter = nullptr;              // null: everyone may ask as often as they like
+  std::function<void(metrics::Text&)> more_metrics;  // written behind those of requests; may be empty
 };
 
 // Thread-safe; all that it is given outlives it.
@@ -32,7 +35,16 @@ class Transcoder final : public http::Handler {
   Task<http::Response> Handle(http::Request request) override;
 
  private:
-  Task<http::Response> Answer(const http::Request& request, const route::Route** taken);
+  // What is known of a request beside its answer.
+  struct Facts {
+    const route::Route* route = nullptr;
+    std::string principal;
+  };
+
+  Task<http::Response> Answer(const http::Request& request, Facts* facts);
+  // Who asks, by credentials and within limits.
+  absl::StatusOr<std::string> Identify(auth::Caller caller) const;
+  absl::Status LimitAddress(const auth::Caller& caller) const;
   Task<http::Response> Call(const route::Route& route, const google::protobuf::Message& message,
                             const http::Request& request, std::string principal);
   Task<http::Response> Stream(const route::Route& route, const google::protobuf::Message& message,
