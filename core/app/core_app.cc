@@ -27,6 +27,7 @@
 #include "core/scheduler/timers.h"
 #include "core/security/access.h"
 #include "core/stages/command.h"
+#include "core/stages/preparer.h"
 #include "core/storage/sqlite/sqlite_store.h"
 
 namespace fabro::app {
@@ -114,6 +115,7 @@ struct CoreApp::Parts {
         host(files, HostOptions(), Pairs(options.config.sandbox.env)),
         sandboxes(files, {HostOptions(), Pairs(options.config.sandbox.env)}),
         commands(sandboxes, files, redactor),
+        preparer(sandboxes, worktrees, files, redactor),
         background(runtime.executor()),
         calls(runtime.executor()),
         admission(static_cast<std::size_t>(options.config.max_concurrent_runs),
@@ -145,9 +147,9 @@ struct CoreApp::Parts {
   }
 
   runtime::Work SharedWork() {
-    return runtime::Work{runtime.executor(), *store, SystemTime(),     SystemRandom(),
-                         commands,           hub,    admission,        timers,
-                         runs_dir,           {},     runtime::Limits()};
+    return runtime::Work{runtime.executor(), *store, SystemTime(),      SystemRandom(),
+                         commands,           hub,    admission,         timers,
+                         runs_dir,           {},     runtime::Limits(), &preparer};
   }
 
   rpc::Backend MakeBackend() {
@@ -183,6 +185,8 @@ struct CoreApp::Parts {
   sandbox::LocalSandbox host;  // for programs of ours
   sandbox::Sandboxes sandboxes;
   stages::CommandRunner commands;
+  stages::NoWorktrees worktrees;
+  stages::Preparer preparer;
   TaskScope background;
   TaskScope calls;
   scheduler::Admission admission;

@@ -1,13 +1,13 @@
 #include "core/stages/command.h"
 
-#include <filesystem>
 #include <memory>
 #include <utility>
 
 #include "core/base/error.h"
 #include "core/base/strings.h"
-#include "core/sandbox/output_tail.h"
+#include "core/stages/command_text.h"
 #include "core/stages/directive.h"
+#include "core/stages/work_folder.h"
 
 namespace fabro::stages {
 namespace {
@@ -17,31 +17,14 @@ using engine::Outcome;
 using engine::OutcomeStatus;
 using sandbox::CommandResult;
 
-// What of a stream goes into the run's context and into the text of a failure; the events hold more.
+// What of a stream goes into the run's context; the events hold more.
 constexpr std::size_t kContextBytes = 64 * 1024;
-constexpr std::size_t kReasonBytes = 16 * 1024;
-constexpr std::size_t kTitleCharacters = 80;
-
-std::string Keep(std::string_view text, std::size_t limit) {
-  sandbox::OutputTail tail(limit);
-  tail.Append(text);
-  return tail.Text();
-}
 
 Outcome Failed(FailureClass failure_class, std::string message) {
   Outcome outcome;
   outcome.status = OutcomeStatus::kFail;
   outcome.failure = engine::Failure{std::move(message), failure_class};
   return outcome;
-}
-
-// The script's first line that says something, for people.
-std::string TitleOf(std::string_view script) {
-  for (const std::string_view line : Split(script, '\n')) {
-    const std::string_view text = Trim(line);
-    if (!text.empty()) return std::string(TruncateUtf8(text, kTitleCharacters));
-  }
-  return "";
 }
 
 // Redacts each stream as it passes: a secret cut in two by a read is still found.
@@ -80,27 +63,18 @@ Outcome OutcomeOf(const CommandResult& result, const StageRequest& request) {
       break;
   }
   if (result.exit_code != 0) {
-    return Failed(FailureClass::kDeterministic,
-                  StrCat("Script failed with exit code: ", result.exit_code, "\n\n## stdout\n",
-                         Keep(result.out, kReasonBytes), "\n\n## stderr\n", Keep(result.err, kReasonBytes)));
+    return Failed(FailureClass::kDeterministic, StrCat("Script failed with exit code: ", result.exit_code,
+                                                       StreamsText(result.out, result.err)));
   }
   Outcome outcome;
   outcome.notes = StrCat("Script completed: ", TitleOf(request.text));
   return outcome;
 }
 
-absl::Status MakeFolder(const std::string& path) {
-  std::error_code failed;
-  std::filesystem::create_directories(path, failed);
-  if (failed) return ErrnoError(failed.value(), StrCat("making the working directory ", path));
-  return absl::OkStatus();
-}
-
 }  // namespace
 
 Task<Outcome> CommandRunner::Run(StageRequest request, StageOutputSink* sink) {
-  auto make_folder = [dir = request.work_dir] { return MakeFolder(dir); };
-  const absl::Status made = co_await RunBlocking(pool_, std::move(make_folder));
+  const absl::Status made = co_await MakeWorkFolder(pool_, request.work_dir);
   if (absl::IsCancelled(made)) co_return Failed(FailureClass::kCanceled, "the stage was cancelled");
   if (!made.ok()) co_return Failed(FailureClass::kTransientInfra, MessageOf(made));
 
@@ -125,8 +99,8 @@ Task<Outcome> CommandRunner::Run(StageRequest request, StageOutputSink* sink) {
   ran->out = redactor_.Redact(ran->out);
   ran->err = redactor_.Redact(ran->err);
   Outcome outcome = OutcomeOf(*ran, request);
-  outcome.context_updates["command.output"] = JsonString(Keep(ran->out, kContextBytes));
-  outcome.context_updates["command.stderr"] = JsonString(Keep(ran->err, kContextBytes));
+  outcome.context_updates["command.output"] = JsonString(KeepEnds(ran->out, kContextBytes));
+  outcome.context_updates["command.stderr"] = JsonString(KeepEnds(ran->err, kContextBytes));
   ApplyDirective(ran->out, &outcome);
   co_return outcome;
 }

@@ -1,0 +1,191 @@
+#include "core/stages/preparer.h"
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "core/base/error.h"
+#include "core/base/log.h"
+#include "core/base/status_macros.h"
+#include "core/base/strings.h"
+#include "core/stages/command_text.h"
+#include "core/stages/work_folder.h"
+
+namespace fabro::stages {
+namespace {
+
+using engine::PreparationStep;
+using sandbox::CommandResult;
+using std::chrono::milliseconds;
+
+constexpr std::size_t kSetupErrorBytes = 4096;  // of the SetupFailed event
+
+std::string ToString(config::SandboxProvider provider) {
+  switch (provider) {
+    case config::SandboxProvider::kLocal:
+      return "local";
+    case config::SandboxProvider::kBubblewrap:
+      return "bubblewrap";
+    case config::SandboxProvider::kDocker:
+      return "docker";
+  }
+  return "";
+}
+
+milliseconds Since(std::chrono::steady_clock::time_point begun) {
+  return std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - begun);
+}
+
+absl::Status Failed(std::string_view message) {
+  return FailedPrecondition(Reason::kUpstream, "preparation", message);
+}
+
+sandbox::Command CommandFor(const RunContext& context, std::string work_dir, std::string_view purpose) {
+  sandbox::Command command;
+  command.env = {{"FABRO_RUN_ID", context.run.ToString()}};
+  if (!context.traceparent.empty()) command.env.emplace_back("TRACEPARENT", context.traceparent);
+  command.work_dir = std::move(work_dir);
+  command.timeout = context.settings->setup_timeout;
+  command.label = StrCat(context.run.ToString(), '-', purpose);
+  return command;
+}
+
+// "exited with 3", "was stopped ..."; empty: it did what it should.
+std::string FaultOf(const CommandResult& result, milliseconds timeout) {
+  switch (result.end) {
+    case CommandResult::End::kCancelled:
+      return "was stopped";
+    case CommandResult::End::kTimedOut:
+      return StrCat("was stopped after its time limit of ", timeout.count(), " ms (setup.timeout_ms)");
+    case CommandResult::End::kExited:
+      break;
+  }
+  return result.exit_code == 0 ? std::string() : StrCat("failed with exit code ", result.exit_code);
+}
+
+}  // namespace
+
+bool Preparer::IsNeeded(const RunContext& context) const {
+  const config::RunSettings& settings = *context.settings;
+  return !settings.setup_commands.empty() || settings.sandbox.provider != config::SandboxProvider::kLocal ||
+         worktrees_.MayNeed(context);
+}
+
+Task<engine::Prepared> Preparer::Prepare(RunContext context, PreparationSink* sink) {
+  engine::Prepared prepared;
+  prepared.work_dir = context.work_dir;
+  absl::Status status = co_await MakeWorktree(context, sink, &prepared);
+  if (status.ok()) status = co_await OpenSandbox(context, sink, prepared.work_dir);
+  if (status.ok()) status = co_await SetUp(context, sink, prepared.work_dir);
+  if (!status.ok()) prepared.failure = redactor_.Redact(MessageOf(status));
+  co_return prepared;
+}
+
+Task<absl::Status> Preparer::MakeWorktree(RunContext context, PreparationSink* sink,
+                                          engine::Prepared* prepared) {
+  if (!worktrees_.MayNeed(context)) co_return absl::OkStatus();
+  absl::StatusOr<std::optional<RunWorktree>> made = co_await worktrees_.MakeForRun(std::move(context), sink);
+  if (!made.ok()) co_return Annotate(made.status(), "making the run's worktree");
+  if (!*made) co_return absl::OkStatus();
+  prepared->work_dir = (*made)->work_dir;
+  prepared->repository = (*made)->repository;
+  prepared->base_sha = (*made)->base_sha;
+  co_return absl::OkStatus();
+}
+
+Task<absl::Status> Preparer::OpenSandbox(RunContext context, PreparationSink* sink, std::string work_dir) {
+  const auto begun = std::chrono::steady_clock::now();
+  const config::SandboxSettings& settings = context.settings->sandbox;
+  PreparationStep initializing = engine::SandboxInitializing{ToString(settings.provider)};
+  co_await sink->Tell(std::move(initializing));
+  FABRO_CO_RETURN_IF_ERROR(co_await MakeWorkFolder(pool_, work_dir));
+  if (settings.provider != config::SandboxProvider::kLocal) {
+    // Whatever keeps commands from running there is said now, once, rather than by the first stage.
+    sandbox::Command probe = CommandFor(context, std::move(work_dir), "probe");
+    probe.argv = {"true"};
+    const std::unique_ptr<sandbox::Sandbox> sandbox = sandboxes_.For(settings);
+    const absl::StatusOr<CommandResult> ran = co_await sandbox->Run(std::move(probe), nullptr);
+    if (!ran.ok())
+      co_return Annotate(ran.status(), StrCat("opening the ", ToString(settings.provider), " sandbox"));
+    const std::string fault = FaultOf(*ran, context.settings->setup_timeout);
+    if (!fault.empty()) {
+      co_return Failed(StrCat("the first command in the ", ToString(settings.provider), " sandbox ", fault,
+                              StreamsText(ran->out, ran->err)));
+    }
+  }
+  engine::SandboxReady ready;
+  ready.provider = ToString(settings.provider);
+  ready.duration = Since(begun);
+  PreparationStep step = std::move(ready);
+  co_await sink->Tell(std::move(step));
+  co_return absl::OkStatus();
+}
+
+Task<absl::Status> Preparer::SetUp(RunContext context, PreparationSink* sink, std::string work_dir) {
+  const std::size_t count = context.settings->setup_commands.size();
+  if (count == 0) co_return absl::OkStatus();
+  const auto begun = std::chrono::steady_clock::now();
+  PreparationStep started = engine::SetupStarted{static_cast<std::uint32_t>(count)};
+  co_await sink->Tell(std::move(started));
+  for (std::size_t index = 0; index < count; ++index) {
+    const absl::Status done = co_await RunSetupCommand(context, sink, work_dir, index);
+    if (!done.ok()) co_return done;
+  }
+  PreparationStep completed = engine::SetupCompleted{Since(begun)};
+  co_await sink->Tell(std::move(completed));
+  co_return absl::OkStatus();
+}
+
+Task<absl::Status> Preparer::RunSetupCommand(RunContext context, PreparationSink* sink, std::string work_dir,
+                                             std::size_t index) {
+  const std::string& script = context.settings->setup_commands[index];
+  const std::string shown = redactor_.Redact(script);
+  const auto number = static_cast<std::uint32_t>(index);
+  PreparationStep started = engine::SetupCommandStarted{shown, number};
+  co_await sink->Tell(std::move(started));
+
+  sandbox::Command command = CommandFor(context, std::move(work_dir), StrCat("setup-", index + 1));
+  command.argv = {"bash", "-c", script};
+  const std::unique_ptr<sandbox::Sandbox> sandbox = sandboxes_.For(context.settings->sandbox);
+  const absl::StatusOr<CommandResult> ran = co_await sandbox->Run(std::move(command), nullptr);
+  if (absl::IsCancelled(ran.status())) co_return ran.status();
+  const bool cancelled = ran.ok() && ran->end == CommandResult::End::kCancelled;
+  if (cancelled) co_return Cancelled("the preparation was stopped");
+
+  engine::SetupFailed failed;
+  std::string fault;
+  std::string streams;
+  if (!ran.ok()) {
+    fault = StrCat("could not be started: ", MessageOf(ran.status()));
+    failed.exit_code = -1;
+    failed.error = redactor_.Redact(MessageOf(ran.status()));
+  } else {
+    fault = FaultOf(*ran, context.settings->setup_timeout);
+    streams = StreamsText(redactor_.Redact(ran->out), redactor_.Redact(ran->err));
+    failed.exit_code = ran->exit_code;
+    failed.error = KeepEnds(redactor_.Redact(ran->err), kSetupErrorBytes);
+  }
+  if (fault.empty()) {
+    PreparationStep completed = engine::SetupCommandCompleted{shown, number, ran->exit_code, ran->duration};
+    co_await sink->Tell(std::move(completed));
+    co_return absl::OkStatus();
+  }
+  failed.command = shown;
+  failed.index = number;
+  PreparationStep told = std::move(failed);
+  co_await sink->Tell(std::move(told));
+  co_return Failed(StrCat("set-up command ", index + 1, " of ", context.settings->setup_commands.size(), ' ',
+                          fault, ": ", TitleOf(shown), streams));
+}
+
+Task<void> Preparer::CleanUp(RunContext context, engine::Prepared prepared, engine::RunEnd /*end*/) {
+  if (!worktrees_.MayNeed(context)) co_return;
+  const RunId run = context.run;
+  const absl::Status removed = co_await worktrees_.RemoveForRun(std::move(context), std::move(prepared));
+  if (removed.ok() || absl::IsCancelled(removed)) co_return;
+  log::Warn("the run's worktree could not be removed; `git worktree remove` takes it away",
+            {{"run", run}, {"error", removed}});
+}
+
+}  // namespace fabro::stages

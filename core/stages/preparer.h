@@ -1,0 +1,41 @@
+// The server's preparation of its runs.
+#pragma once
+
+#include <string>
+
+#include "core/async/blocking_pool.h"
+#include "core/events/redactor.h"
+#include "core/sandbox/sandboxes.h"
+#include "core/stages/run_preparer.h"
+#include "core/stages/worktrees.h"
+
+namespace fabro::stages {
+
+// Thread-safe. Before the first stage, in this order: the run's worktree, its sandbox, its set-up commands.
+// After a crash all of it happens again, so a set-up command runs at least once. What the commands write is
+// in the failure's text only, redacted.
+class Preparer final : public RunPreparer {
+ public:
+  Preparer(sandbox::Sandboxes& sandboxes, Worktrees& worktrees, BlockingPool& pool,
+           const events::Redactor& redactor)
+      : sandboxes_(sandboxes), worktrees_(worktrees), pool_(pool), redactor_(redactor) {}
+
+  bool IsNeeded(const RunContext& context) const override;
+  Task<engine::Prepared> Prepare(RunContext context, PreparationSink* sink) override;
+  Task<void> CleanUp(RunContext context, engine::Prepared prepared, engine::RunEnd end) override;
+
+ private:
+  // Each says why the run cannot begin, in words for its owner.
+  Task<absl::Status> MakeWorktree(RunContext context, PreparationSink* sink, engine::Prepared* prepared);
+  Task<absl::Status> OpenSandbox(RunContext context, PreparationSink* sink, std::string work_dir);
+  Task<absl::Status> SetUp(RunContext context, PreparationSink* sink, std::string work_dir);
+  Task<absl::Status> RunSetupCommand(RunContext context, PreparationSink* sink, std::string work_dir,
+                                     std::size_t index);
+
+  sandbox::Sandboxes& sandboxes_;
+  Worktrees& worktrees_;
+  BlockingPool& pool_;
+  const events::Redactor& redactor_;
+};
+
+}  // namespace fabro::stages
