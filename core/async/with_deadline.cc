@@ -38,16 +38,17 @@ Task<bool> RunUntil(Deadline deadline, Task<void> work) {
   };
   asio::co_spawn(executor, Uncaught(std::move(work)),
                  asio::bind_cancellation_slot(race->signal.slot(), std::move(done)));
+  const asio::cancellation_state state = co_await asio::this_coro::cancellation_state;
+  if (state.cancelled() != asio::cancellation_type::none) race->signal.emit(asio::cancellation_type::total);
   while (!race->ended) {
     const auto [waited] = co_await timer->async_wait(asio::as_tuple(asio::use_awaitable));
     if (race->ended) break;
-    // Time is up, or we were cancelled: stop the work, then wait for its clean-up without a limit of our own.
-    race->cut = !waited;
+    // Time is up, or we were cancelled, which our caller must be able to see afterwards: so that state is
+    // left as it is. Stop the work, then wait for its clean-up without a limit of our own.
+    if (!waited) race->cut = true;
     race->signal.emit(asio::cancellation_type::total);
-    co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
     timer->expires_at(asio::steady_timer::time_point::max());
   }
-  co_await asio::this_coro::reset_cancellation_state(asio::enable_total_cancellation());
   if (race->error) std::rethrow_exception(race->error);
   co_return race->cut;
 }

@@ -50,17 +50,7 @@ class ManualTime final : public TimeSource {
   void Advance(std::chrono::milliseconds by) { AdvanceTo(Now() + by); }
   // Time never goes back: an instant that has passed changes nothing.
   void AdvanceTo(Timestamp at) {
-    std::vector<std::shared_ptr<Waiter>> due;
-    {
-      MutexLock lock(&mutex_);
-      now_ = std::max(now_, at);
-      for (auto sleeper = sleepers_.begin(); sleeper != sleepers_.end();) {
-        const bool is_due = sleeper->due <= now_;
-        if (is_due) due.push_back(sleeper->waiter);
-        sleeper = is_due ? sleepers_.erase(sleeper) : std::next(sleeper);
-      }
-    }
-    for (const auto& waiter : due) waiter->Complete(absl::OkStatus());
+    AdvanceIf(at, [](const Sleeper&) { return true; }, /*with_nobody=*/true);
   }
 
   // Blocks until somebody sleeps for just this long, for at most 20 s of real time.
@@ -76,11 +66,11 @@ class ManualTime final : public TimeSource {
   // would sleep too long.
   void AdvanceToSleeper(Timestamp at) {
     const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-    while (at > Now() && !HasSleeper([at](const Sleeper& sleeper) { return sleeper.due == at; })) {
+    const auto is_met = [at](const Sleeper& sleeper) { return sleeper.due == at; };
+    while (!AdvanceIf(at, is_met)) {
       ASSERT_LT(std::chrono::steady_clock::now(), give_up) << "nobody sleeps until " << FormatRfc3339(at);
       std::this_thread::yield();
     }
-    AdvanceTo(at);
   }
 
  private:
@@ -94,6 +84,25 @@ class ManualTime final : public TimeSource {
   bool HasSleeper(Matches matches) const {
     MutexLock lock(&mutex_);
     return std::any_of(sleepers_.begin(), sleepers_.end(), matches);
+  }
+
+  // The look and the step are one: between them a sleeper could go and plan anew by the old time.
+  template <typename Matches>
+  bool AdvanceIf(Timestamp at, Matches matches, bool with_nobody = false) {
+    std::vector<std::shared_ptr<Waiter>> due;
+    {
+      MutexLock lock(&mutex_);
+      const bool has_come = with_nobody || at <= now_;
+      if (!has_come && std::none_of(sleepers_.begin(), sleepers_.end(), matches)) return false;
+      now_ = std::max(now_, at);
+      for (auto sleeper = sleepers_.begin(); sleeper != sleepers_.end();) {
+        const bool is_due = sleeper->due <= now_;
+        if (is_due) due.push_back(sleeper->waiter);
+        sleeper = is_due ? sleepers_.erase(sleeper) : std::next(sleeper);
+      }
+    }
+    for (const auto& waiter : due) waiter->Complete(absl::OkStatus());
+    return true;
   }
 
   const Timestamp start_;

@@ -157,5 +157,41 @@ TEST(WithDeadline, PassesTheCallersCancellationOn) {
   EXPECT_TRUE(absl::IsCancelled(result)) << result;
 }
 
+// Goes on until it is told to stop, each wait with a limit of its own.
+Task<absl::Status> LookAgainAndAgain(milliseconds each, std::atomic<int>* looks) {
+  while (true) {
+    ++*looks;
+    (void)co_await WithDeadline(Deadline::In(each), SleepFor(hours(24)));
+    const bool cancelled = co_await IsCancelled();
+    if (cancelled) co_return Cancelled("told to stop");
+  }
+}
+
+TEST(WithDeadline, LeavesACancellationForItsCallerToSee) {
+  std::atomic<int> looks = 0;
+  // One in the other: the inner wait is long, then short, so that the outer limit meets it anywhere.
+  for (const milliseconds each : {milliseconds(3'600'000), milliseconds(1)}) {
+    const absl::Status ended =
+        RunTask(WithDeadline(Deadline::In(milliseconds(20)), LookAgainAndAgain(each, &looks)));
+    EXPECT_TRUE(absl::IsDeadlineExceeded(ended)) << ended;
+  }
+  EXPECT_GE(looks, 2);
+}
+
+Task<void> WaitAfterCancel(absl::Status* out) {
+  (void)co_await SystemTime().Sleep(hours(24));
+  *out = co_await WithDeadline(Deadline::In(hours(1)), SleepFor(hours(24)));
+}
+
+TEST(WithDeadline, StopsAtOnceForACallerThatWasCancelledBefore) {
+  Runtime runtime(2);
+  absl::Status result;
+  TaskScope scope(runtime.executor());
+  scope.Spawn("outer", WaitAfterCancel(&result));
+  scope.Cancel();
+  scope.JoinBlocking();
+  EXPECT_TRUE(absl::IsCancelled(result)) << result;
+}
+
 }  // namespace
 }  // namespace fabro
