@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -16,6 +17,7 @@
 #include "core/async/runtime.h"
 #include "core/async/with_deadline.h"
 #include "core/base/error.h"
+#include "core/base/strings.h"
 #include "core/events/event_hub.h"
 #include "core/runtime/supervisor.h"
 #include "core/scheduler/timers.h"
@@ -129,9 +131,23 @@ class RunWorld {
   // The run's row as soon as it is as wanted; a failure of the test after 30 s of real time.
   storage::RunRow AwaitRow(RunId run, std::function<bool(const storage::RunRow&)> wanted) {
     auto row = Await(WithDeadline(Deadline::In(std::chrono::seconds(30)), Watch(run, std::move(wanted))));
-    EXPECT_TRUE(row.ok()) << row.status() << "; the run is " << ToString(Row(run).status) << " at "
-                          << Row(run).current_node;
+    EXPECT_TRUE(row.ok()) << row.status() << "; " << Describe(run);
     return row.ok() ? *std::move(row) : Row(run);
+  }
+  // For a failure's message.
+  std::string Describe(RunId run) {
+    const storage::RunRow row = Row(run);
+    std::string text = StrCat("the run is ", ToString(row.status), " at ", row.current_node, ", ",
+                              FormatRfc3339(time.Now()));
+    if (row.wake_at) text += StrCat(", wakes at ", FormatRfc3339(*row.wake_at));
+    text += StrCat(", slots held: ", admission.counts().held, ", its last events:");
+    const std::vector<storage::EventBytes> log = Log(run);
+    for (std::size_t i = log.size() - std::min<std::size_t>(log.size(), 6); i < log.size(); ++i) {
+      v1::Event event;
+      EXPECT_TRUE(event.ParseFromString(log[i].event));
+      text += StrCat("\n  ", event.ShortDebugString());
+    }
+    return text;
   }
   storage::RunRow AwaitEnd(RunId run) {
     return AwaitRow(run, [](const storage::RunRow& row) { return IsTerminal(row.status); });
