@@ -11,12 +11,12 @@ import json
 import os
 import pathlib
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
-import time
 import unittest
+
+from container import Container, missing
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 WORK = ROOT / "build/images"
@@ -53,79 +53,6 @@ def make_base():
     buildah("add", container, folder, "/", timeout=600)
     buildah("commit", "--rm", container, BASE, timeout=600)
     shutil.rmtree(folder)
-
-
-class Container:
-    """One image, run."""
-
-    def __init__(self, image, volumes, words=()):
-        self.image = image
-        config = image.config
-        self.user, self.group = config["User"].split(":")
-        environment = config["Env"] + [f"PATH={os.environ['PATH']}"] * (not any(entry.startswith("PATH=") for entry in config["Env"]))
-        command = [*config["Entrypoint"], *(words or config.get("Cmd") or [])]
-        root = image.mount
-        script = ["set -e", "mount --make-rprivate /", f"mount --bind {root} {root}", f"mount --bind /dev {root}/dev",
-                  f"mount -o remount,bind,ro {root}", f"mount -t proc proc {root}/proc", f"mount -t tmpfs -o mode=1777 tmpfs {root}/tmp"]
-        for where, folder in volumes.items():
-            script.append(f"mount --bind {folder} {root}{where}")
-        script += ["ip link set lo up", 'exec chroot "$0" "$@"']
-        setpriv = ["setpriv", "--reuid", self.user, "--regid", self.group, "--clear-groups", "--no-new-privs", "--inh-caps=-all",
-                   "--bounding-set=-all", "env", "-i", *environment]
-        self.environment = environment
-        self.log = tempfile.TemporaryFile("w+")
-        self.engine = subprocess.Popen(["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "sh", "-c", "\n".join(script),
-                                        str(root), *setpriv, *command], stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
-        try:
-            self.pid = self.eventually("the first process", self.first_process)
-        except BaseException:
-            self.close()
-            raise
-
-    def first_process(self):
-        children = pathlib.Path(f"/proc/{self.engine.pid}/task/{self.engine.pid}/children").read_text().split()
-        if children and os.readlink(f"/proc/{children[0]}/root") == str(self.image.mount):
-            executable = os.readlink(f"/proc/{children[0]}/exe")
-            return int(children[0]) if "fabro" in executable else None
-        return None
-
-    def eventually(self, what, look):
-        deadline = time.monotonic() + PATIENCE
-        while time.monotonic() < deadline and self.engine.poll() is None:
-            if found := look():
-                return found
-            time.sleep(0.05)
-        raise AssertionError(f"no {what}: {self.said()}")
-
-    def said(self):
-        self.log.seek(0)
-        return self.log.read()
-
-    def execute(self, *command, check=True, root_user=False):
-        who = ["-S", "0", "-G", "0"] if root_user else ["-S", self.user, "-G", self.group]
-        done = run("nsenter", "--target", self.pid, "--mount", "--net", "--pid", "--root", "--wd", *who, "--", "/usr/bin/env", "-i",
-                   *self.environment, *command, check=False, capture_output=True)
-        if check and done.returncode != 0:
-            raise AssertionError(f"{command} ended with {done.returncode}: {done.stdout}{done.stderr}\n{self.said()}")
-        return done
-
-    def is_healthy(self):
-        kind, *command = self.image.config["Healthcheck"]["Test"]
-        assert kind == "CMD", "a check through a shell"
-        return self.execute(*command, check=False).returncode == 0
-
-    def await_health(self):
-        self.eventually("good health", self.is_healthy)
-
-    def stop(self):
-        os.kill(self.pid, signal.SIGTERM)
-        return self.engine.wait(PATIENCE)
-
-    def close(self):
-        if self.engine.poll() is None:
-            self.engine.kill()
-            self.engine.wait()
-        self.log.close()
 
 
 class Image:
@@ -166,11 +93,24 @@ class Images(unittest.TestCase):
         path.chmod(origin.st_mode & 0o7777)
         return path
 
-    def container(self, image, volumes):
-        volumes = volumes | {"/mnt": ROOT / "deploy/examples"}
-        container = Container(self.images[image], volumes)
+    def container(self, name, volumes):
+        config = self.images[name].config
+        user, group = config["User"].split(":")
+        container = Container([*config["Entrypoint"], *(config.get("Cmd") or [])], user, group, volumes | {"/mnt": ROOT / "deploy/examples"},
+                              config["Env"], root=self.images[name].mount, own_network=True)
         self.addCleanup(container.close)
+        kind, *container.check = config["Healthcheck"]["Test"]
+        self.assertEqual(kind, "CMD", "a check through a shell")
         return container
+
+    def await_health(self, container):
+        container.eventually("good health", lambda: self.is_healthy(container))
+
+    def is_healthy(self, container):
+        return container.execute(*container.check, check=False).returncode == 0
+
+    def await_readiness(self, container):
+        container.eventually("readiness", lambda: container.execute("fabro", "health", check=False).returncode == 0)
 
     def test_are_small_and_hold_no_more_than_they_need(self):
         sizes = {}
@@ -204,8 +144,8 @@ class Images(unittest.TestCase):
     def test_everything_in_one_container(self):
         storage = self.volume("storage", "/var/lib/fabro", "fabro")
         container = self.container("fabro", {"/var/lib/fabro": storage})
-        container.await_health()
-        self.assertIn("Read-only file system", container.execute("touch", "/etc/x", check=False, root_user=True).stderr)
+        self.await_health(container)
+        self.assertIn("Read-only file system", container.execute("touch", "/etc/x", check=False, as_root=True).stderr)
         done = container.execute("fabro", "run", "/mnt/hello.fabro")
         self.assertIn("completed", done.stdout)
         run_id = container.execute("fabro", "ps", "--all", "--json").stdout
@@ -214,33 +154,35 @@ class Images(unittest.TestCase):
         self.assertIn("<svg", container.execute("fabro", "graph", found).stdout)
         self.assertEqual(container.stop(), 0, container.said())
         again = self.container("fabro", {"/var/lib/fabro": storage})
-        again.await_health()
+        self.await_health(again)
         self.assertIn(found, again.execute("fabro", "ps", "--all").stdout)
 
     def test_core_and_gateway_in_two(self):
         storage, socket = self.volume("storage", "/var/lib/fabro"), self.volume("run", "/run/fabro")
         gateway = self.container("gateway", {"/run/fabro": socket})
-        gateway.await_health()  # alive without its core
+        self.await_health(gateway)  # alive without its core
         self.assertEqual(gateway.execute("fabro", "health", check=False).returncode, 1)
         core = self.container("core", {"/var/lib/fabro": storage, "/run/fabro": socket})
-        core.await_health()
-        gateway.eventually("readiness", lambda: gateway.execute("fabro", "health", check=False).returncode == 0)
+        self.await_health(core)
+        self.await_readiness(gateway)
         self.assertIn("completed", gateway.execute("fabro", "run", "/mnt/hello.fabro").stdout)
         self.assertNotEqual(gateway.execute("cat", "/var/lib/fabro/fabro.db", check=False).returncode, 0)
         self.assertNotEqual(gateway.execute("touch", "/run/fabro/x", check=False).returncode, 0, "the socket's folder is the core's")
         self.assertEqual(core.stop(), 0, core.said())
-        self.assertTrue(gateway.is_healthy())
+        self.assertTrue(self.is_healthy(gateway))
         core = self.container("core", {"/var/lib/fabro": storage, "/run/fabro": socket})
-        gateway.eventually("readiness", lambda: gateway.execute("fabro", "health", check=False).returncode == 0)
+        self.await_readiness(gateway)
         self.assertIn("completed", gateway.execute("fabro", "ps", "--all").stdout)
         self.assertEqual((gateway.stop(), core.stop()), (0, 0))
 
 
 if __name__ == "__main__":
     BIN = pathlib.Path(sys.argv.pop(1)).resolve()
-    missing = [tool for tool in ("buildah", "debootstrap", "unshare", "nsenter", "ip") if not shutil.which(tool)]
-    if not MODE or os.geteuid() != 0 or missing:
-        print(f"skipped: FABRO_IMAGES={MODE or 'unset'}, user {os.geteuid()}, missing: {', '.join(missing) or 'nothing'}")
+    reason = "FABRO_IMAGES is not set" if not MODE else missing()
+    if not reason and not (shutil.which("buildah") and shutil.which("debootstrap")):
+        reason = "buildah or debootstrap is not installed (deploy/install.sh images)"
+    if reason:
+        print(f"skipped: {reason}")
         sys.exit(SKIPPED)
     if MODE not in ("programs", "compile"):
         sys.exit(f"FABRO_IMAGES is programs or compile, not {MODE}")
