@@ -3,6 +3,7 @@
 #include <grpc/support/log.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -54,6 +55,9 @@ void PrepareProcess() {
   sigaddset(&set, SIGHUP);
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
   ::signal(SIGPIPE, SIG_IGN);
+  // A command of the local sandbox runs as the same user: it must not read the keys in our memory and
+  // environment.
+  ::prctl(PR_SET_DUMPABLE, 0);
   // Debian builds Abseil without NDEBUG, and then gRPC's every lock looks for deadlocks: a sixth of a
   // request's CPU.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);

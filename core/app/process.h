@@ -13,7 +13,7 @@ enum ExitCode : int { kExitOk = 0, kExitFailed = 1, kExitUsage = 2 };
 
 // Blocks SIGTERM, SIGINT and SIGHUP for the calling thread and all it starts later, ignores SIGPIPE. Call it
 // first in main, so that only StopOnSignal takes them. Also switches off what debugging aids of libraries
-// cost, and lets gRPC write to our log.
+// cost, lets gRPC write to our log, and closes the process to others of the same user.
 void PrepareProcess();
 
 class LiveConfig;
