@@ -271,7 +271,7 @@ void RunActor::Perform(const engine::Effect& effect) {
       inbox_.SendBeyondCapacity(Message{SlotGranted{}, nullptr});
       return;
     }
-    has_slot_ = false;
+    if (has_slot_) return;  // an earlier request was granted in the same batch
     work_.admission.Enqueue(id_, scheduler::Admission::Class::kResumable, row_.priority, row_.queue_key);
   } else if (!PerformErrand(effect)) {  // Park, RunFinished
     if (std::holds_alternative<engine::RunFinished>(effect)) TellParent();

@@ -36,6 +36,11 @@ constexpr const char* kFlaky = R"(digraph flaky {
 class SupervisorTest : public ::testing::Test {
  protected:
   RunWorld& Begin(std::size_t slots = 5, std::uint64_t seed = 1) {
+    Open(slots, seed).Start();
+    return *world_;
+  }
+  // Not started: a server that has opened its store.
+  RunWorld& Open(std::size_t slots = 5, std::uint64_t seed = 1) {
     WorldOptions options;
     options.folder = folder_.path();
     options.slots = slots;
@@ -43,7 +48,6 @@ class SupervisorTest : public ::testing::Test {
     if (world_) options.now = world_->time.Now();
     world_.reset();
     world_ = std::make_unique<RunWorld>(options);
-    world_->Start();
     return *world_;
   }
   // A server that was stopped and starts anew on the same folder.
@@ -403,6 +407,37 @@ TEST_F(SupervisorTest, AStopDoesNotWaitForARunBetweenTwoAttempts) {
   world->time.AdvanceToSleeper(*waiting.wake_at);
   EXPECT_EQ(world->AwaitEnd(run).status, RunStatus::kCompleted);
   EXPECT_EQ(world->stages.started("fetch"), 1);
+}
+
+// At a start both are there at once: a slot for a run that had one, and its time, which passed meanwhile.
+TEST_F(SupervisorTest, ATimeThatComesWithTheSlotLosesNoSlot) {
+  engine::Outcome again;
+  again.status = engine::OutcomeStatus::kRetry;
+  for (int round = 0; round < 10; ++round) {
+    RunWorld* world = &Begin();
+    world->stages.SetOutcome("fetch", again);
+    const RunId run = world->Create(R"(digraph short { start -> fetch -> exit
+      fetch [shape=parallelogram, script=f, retry_policy=linear] })");
+    const auto waiting = world->AwaitRow(run, [](const auto& row) { return row.wake_at.has_value(); });
+    world->Stop(seconds(60));
+    world->time.AdvanceTo(*waiting.wake_at);
+
+    world = &Open();
+    world->stages.SetOutcome("fetch", again);
+    ASSERT_TRUE(world->Await(world->supervisor.Recover()).ok());
+    world->background.Spawn("due", world->supervisor.OnTimersDue({run}));
+    while (world->supervisor.actor_count() == 0) std::this_thread::yield();
+    world->admission.Start();  // while the run is being read
+    world->background.Spawn("timers", world->timers.Run());
+
+    const auto last =
+        world->AwaitRow(run, [&](const auto& row) { return row.wake_at && *row.wake_at > *waiting.wake_at; });
+    world->time.AdvanceToSleeper(*last.wake_at);
+    EXPECT_EQ(world->AwaitEnd(run).status, RunStatus::kCompleted);
+    EXPECT_EQ(world->stages.started("fetch"), 2);
+    ExpectNothingHeld();
+    if (HasFailure()) return;
+  }
 }
 
 TEST_F(SupervisorTest, WhatWaitsOutlivesTheServer) {
