@@ -15,9 +15,7 @@ import tempfile
 import tomllib
 import unittest
 
-import yaml
-
-from manifests import KUBERNETES, OVERLAYS, ROOT, merge_key, one, overlay
+from manifests import KUBERNETES, OVERLAYS, ROOT, merge_key, one, overlay, parsed
 
 SCHEMAS = pathlib.Path(__file__).resolve().parent / "kubernetes"
 NODE = ROOT / "build/node/kubernetes"
@@ -89,7 +87,7 @@ class Rendered(unittest.TestCase):
                 done = run("kubectl", "kustomize", KUBERNETES / "overlays" / name)
                 self.assertEqual((done.returncode, done.stderr), (0, ""))
                 key = lambda item: (item["kind"], item["metadata"]["name"])
-                real = sorted(in_order(list(yaml.safe_load_all(done.stdout))), key=key)
+                real = sorted(in_order(parsed(done.stdout)), key=key)
                 ours = sorted(in_order(overlay(name)), key=key)
                 for one_of_theirs, one_of_ours in zip(real, ours, strict=True):
                     self.assertEqual(one_of_theirs, one_of_ours)

@@ -46,13 +46,17 @@ def identity(item):
     return item["apiVersion"], item["kind"], item["metadata"]["name"]
 
 
+def parsed(text):
+    return [document for document in yaml.load_all(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)) if document]
+
+
 def documents(path):
-    return [document for document in yaml.safe_load_all(path.read_text()) if document]
+    return parsed(path.read_text())
 
 
 def render(folder):
     """The objects of a folder with a kustomization.yaml."""
-    plan = yaml.safe_load((folder / "kustomization.yaml").read_text())
+    plan, = documents(folder / "kustomization.yaml")
     assert set(plan) <= FIELDS, f"{folder}: manifests.py does not know {set(plan) - FIELDS}"
     assert plan.get("generatorOptions", {}) in ({}, {"disableNameSuffixHash": True}), folder
     found = []
