@@ -164,8 +164,17 @@ void Emitter::CheckpointCompleted(const workflow::Node& node, const Outcome& out
   v1::CheckpointCompleted& completed = *event.mutable_checkpoint_completed();
   completed.set_node_id(node.id);
   completed.set_status(ToProto(outcome.status));
-  if (!outcome.git_commit_sha.empty()) completed.set_git_commit_sha(outcome.git_commit_sha);
+  const std::string& sha = outcome.git_commit_sha.empty() ? FilesBefore() : outcome.git_commit_sha;
+  if (!sha.empty()) completed.set_git_commit_sha(sha);
   Emit(event);
+}
+
+// The commit that a stage which changed no files leaves them at.
+const std::string& Emitter::FilesBefore() const {
+  static const std::string kNone;
+  const RunState& state = core_.state;
+  if (!state.prepared || state.prepared->repository.empty()) return kNone;
+  return frame().files_sha.empty() ? state.prepared->base_sha : frame().files_sha;
 }
 
 void Emitter::Warning(std::string_view code, std::string_view message) {

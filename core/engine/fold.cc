@@ -211,6 +211,7 @@ absl::Status Folder::Marked(const v1::CheckpointCompleted& completed) {
   FABRO_ASSIGN_OR_RETURN(const workflow::NodeIndex node, Find(completed.node_id()));
   state_.checkpoint = {
       .at = at_, .node = node, .next = std::nullopt, .git_commit_sha = completed.git_commit_sha()};
+  frame().files_sha = completed.git_commit_sha();
   if (cursor().phase == Phase::kReady) state_.checkpoint->next = cursor().node;
   return absl::OkStatus();
 }

@@ -39,6 +39,8 @@ absl::Status Folder::BranchStarted(const v1::ParallelBranchStarted& started) {
   branch.start = start;
   branch.started_at = at_;
   branch.instant_steps = frame().instant_steps;
+  branch.restore_sha = frame().restore_sha;
+  branch.files_sha = frame().files_sha;
   branch.cursor.phase = Phase::kReady;
   branch.cursor.node = start;
   const workflow::EdgeIndex edge = node().out[branch.index];

@@ -34,14 +34,13 @@ struct ExecuteStage {
   std::uint32_t visit = 1;               // how often the node has been entered, this time included
   std::uint32_t attempt = 1;             // counts from 1, over all reasons to run again
   std::uint32_t max_attempts = 1;
-  // The branch that the stage belongs to, and the one that this branch began from; empty: the run's own
-  // course.
-  std::string branch;
-  std::string parent_branch;
-  std::string adopt_branch;  // of a fan-in: the branch whose files go on; empty: none
-  std::string restore_sha;   // the commit whose files it begins with, after a rewind; empty: as they are
-  std::string traceparent;   // W3C Trace Context; empty: none
-  Prepared prepared;         // what the run's preparation left
+  std::uint32_t stages_ended = 0;           // of the run, before this one
+  std::string branch;                       // that the stage belongs to; empty: the run's own course
+  std::vector<std::string> outer_branches;  // that this branch is in, the innermost first
+  std::string adopt_branch;                 // of a fan-in: the branch whose files go on; empty: none
+  std::string restore_sha;  // the commit whose files it begins with, after a rewind; empty: as they are
+  std::string traceparent;  // W3C Trace Context; empty: none
+  Prepared prepared;        // what the run's preparation left
   // Of a model stage: how much it is told, in which conversation (empty: none), and what.
   workflow::Fidelity fidelity = workflow::Fidelity::kCompact;
   std::string thread_id;

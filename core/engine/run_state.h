@@ -138,6 +138,7 @@ struct Frame {
   std::vector<BranchResult> results;  // of the last parallel node, by index
   std::uint32_t instant_steps = 0;    // in a row, without anything from outside
   std::string restore_sha;  // after a rewind: the commit whose files the next stage begins with; else empty
+  std::string files_sha;    // the commit that its files are at by its last checkpoint; empty: none yet
 
   // Of a branch.
   FrameNumber parent = 0;

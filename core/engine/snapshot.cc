@@ -91,6 +91,7 @@ void EncodeFrame(const Frame& frame, NodeTable& table, Snapshot::Frame& out) {
   }
   out.set_instant_steps(frame.instant_steps);
   out.set_restore_sha(frame.restore_sha);
+  out.set_files_sha(frame.files_sha);
   if (frame.number == 0) return;
   out.set_parent(frame.parent);
   out.set_index(frame.index);

@@ -176,6 +176,7 @@ class Decoder {
     }
     frame.instant_steps = in.instant_steps();
     frame.restore_sha = in.restore_sha();
+    frame.files_sha = in.files_sha();
     if (in.number() == 0) return;
     frame.parent = in.parent();
     frame.index = in.index();

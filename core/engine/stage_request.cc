@@ -15,6 +15,15 @@ bool IsIdentifierCharacter(char c) {
   return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
 }
 
+std::vector<std::string> OuterBranches(const RunCore& core, const Frame& frame) {
+  std::vector<std::string> outer;
+  if (frame.number == 0) return outer;
+  for (FrameNumber at = frame.parent; at != 0; at = core.state.frames.at(at).parent) {
+    outer.push_back(core.state.frames.at(at).name);
+  }
+  return outer;
+}
+
 }  // namespace
 
 std::string ReplaceGoal(std::string_view text, std::string_view goal) {
@@ -47,8 +56,9 @@ ExecuteStage MakeStageRequest(const RunCore& core, const Frame& frame, std::uint
       .visit = row.visit,
       .attempt = cursor.attempt,
       .max_attempts = max_attempts,
+      .stages_ended = static_cast<std::uint32_t>(core.state.stages_ended),
       .branch = frame.name,
-      .parent_branch = core.state.frames.at(frame.parent).name,
+      .outer_branches = OuterBranches(core, frame),
       .adopt_branch = node.kind == workflow::NodeKind::kFanIn ? AdoptedBranch(core, frame) : "",
       .restore_sha = frame.restore_sha,
       .traceparent = core.state.traceparent,

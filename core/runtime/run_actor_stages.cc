@@ -49,8 +49,9 @@ void RunActor::Execute(const engine::ExecuteStage& effect) {
   request.stage_id = effect.stage_id;
   request.visit = effect.visit;
   request.attempt = effect.attempt;
+  request.stages_ended = effect.stages_ended;
   request.branch = effect.branch;
-  request.parent_branch = effect.parent_branch;
+  request.outer_branches = effect.outer_branches;
   request.adopt_branch = effect.adopt_branch;
   request.restore_sha = effect.restore_sha;
   request.prepared = effect.prepared;

@@ -23,11 +23,11 @@ struct StageRequest {
   std::string stage_id;  // "fix", "fix-2" ...
   std::uint32_t visit = 1;
   std::uint32_t attempt = 1;
-  // The parallel branch it belongs to, and the one that this branch began from; empty: the run's own course.
-  std::string branch;
-  std::string parent_branch;
-  std::string adopt_branch;  // of a fan-in: the branch whose files go on; empty: none
-  std::string restore_sha;   // of the first after a rewind: the commit whose files it begins with; else empty
+  std::uint32_t stages_ended = 0;           // of the run, before this one
+  std::string branch;                       // the parallel branch it belongs to; empty: the run's own course
+  std::vector<std::string> outer_branches;  // that this branch is in, the innermost first
+  std::string adopt_branch;                 // of a fan-in: the branch whose files go on; empty: none
+  std::string restore_sha;  // of the first after a rewind: the commit whose files it begins with; else empty
   workflow::Fidelity fidelity = workflow::Fidelity::kCompact;  // of a model stage: how much it is told
   std::string thread_id;                                       // ... and in which conversation; empty: none
   std::string preamble;  // of a model stage: what it is told of the run so far

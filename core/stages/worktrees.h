@@ -32,10 +32,19 @@ class Worktrees {
   virtual Task<absl::StatusOr<std::optional<RunWorktree>>> MakeForRun(RunContext context,
                                                                       PreparationSink* sink) = 0;
 
+  // Commits what the run's set-up left in its worktree, so that it is there after a rewind and in parallel
+  // branches, and is no change of the run's. Answers the same worktree, with that commit as its base. For
+  // after the last set-up command; may be repeated.
+  virtual Task<absl::StatusOr<RunWorktree>> SealSetup(RunContext context, RunWorktree worktree) = 0;
+
   // After the run's last process has ended: its worktrees and those of its parallel branches are gone from
   // disk and from the repository, whatever had been made of them; the first stays where the settings preserve
   // it. The run's branch stays with all that was done. May be repeated.
   virtual Task<absl::Status> RemoveForRun(RunContext context, engine::Prepared prepared) = 0;
+
+  // Before the folder of a deleted run goes: its repository knows no worktree any more that was preserved
+  // there.
+  virtual Task<absl::Status> ForgetRun(RunId run) = 0;
 };
 
 // Runs work in the folders they are given.
@@ -45,7 +54,11 @@ class NoWorktrees final : public Worktrees {
   Task<absl::StatusOr<std::optional<RunWorktree>>> MakeForRun(RunContext, PreparationSink*) override {
     co_return std::optional<RunWorktree>();
   }
+  Task<absl::StatusOr<RunWorktree>> SealSetup(RunContext, RunWorktree worktree) override {
+    co_return worktree;
+  }
   Task<absl::Status> RemoveForRun(RunContext, engine::Prepared) override { co_return absl::OkStatus(); }
+  Task<absl::Status> ForgetRun(RunId) override { co_return absl::OkStatus(); }
 };
 
 }  // namespace fabro::stages

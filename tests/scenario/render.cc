@@ -83,7 +83,7 @@ struct EffectText {
     std::string out = StrCat("execute ", e.stage_id, " attempt ", e.attempt, "/", e.max_attempts, " visit ",
                              e.visit, " as ", static_cast<std::uint64_t>(e.execution));
     if (!e.branch.empty()) out += StrCat(" in ", e.branch);
-    if (!e.parent_branch.empty()) out += StrCat(" of ", e.parent_branch);
+    for (const std::string& outer : e.outer_branches) out += StrCat(" of ", outer);
     if (!e.adopt_branch.empty()) out += StrCat(" adopts ", e.adopt_branch);
     if (!e.restore_sha.empty()) out += StrCat(" from ", e.restore_sha);
     if (e.prepared.work_dir != "/work") out += StrCat(" dir=", e.prepared.work_dir);
