@@ -17,6 +17,7 @@
 #include "core/base/strings.h"
 #include "core/events/event_hub.h"
 #include "core/events/redactor.h"
+#include "core/git/worker.h"
 #include "core/rpc/audit.h"
 #include "core/rpc/readiness.h"
 #include "core/rpc/server_tls.h"
@@ -27,6 +28,8 @@
 #include "core/scheduler/timers.h"
 #include "core/security/access.h"
 #include "core/stages/command.h"
+#include "core/stages/git_stages.h"
+#include "core/stages/git_worktrees.h"
 #include "core/stages/preparer.h"
 #include "core/storage/sqlite/sqlite_store.h"
 
@@ -35,6 +38,8 @@ namespace {
 
 constexpr int kFileThreads = 2;
 constexpr std::size_t kFileQueue = 4096;
+constexpr int kGitThreads = 2;
+constexpr std::size_t kGitQueue = 1024;
 constexpr int kMaxMessageBytes = 64 << 20;
 
 sandbox::Environment Pairs(const config::StringMap& map) { return {map.begin(), map.end()}; }
@@ -115,6 +120,10 @@ struct CoreApp::Parts {
         host(files, HostOptions(), Pairs(options.config.sandbox.env)),
         sandboxes(files, {HostOptions(), Pairs(options.config.sandbox.env)}),
         commands(sandboxes, files, redactor),
+        git_calls("git", kGitThreads, kGitQueue),
+        git_worker(git_calls, SystemTime()),
+        git_stages(commands, git_worker, SystemClock(), redactor, runs_dir),
+        worktrees(git_worker, SystemClock(), runs_dir),
         preparer(sandboxes, worktrees, files, redactor),
         background(runtime.executor()),
         calls(runtime.executor()),
@@ -147,9 +156,20 @@ struct CoreApp::Parts {
   }
 
   runtime::Work SharedWork() {
-    return runtime::Work{runtime.executor(), *store, SystemTime(),      SystemRandom(),
-                         commands,           hub,    admission,         timers,
-                         runs_dir,           {},     runtime::Limits(), &preparer};
+    return runtime::Work{runtime.executor(),
+                         *store,
+                         SystemTime(),
+                         SystemRandom(),
+                         git_stages,
+                         hub,
+                         admission,
+                         timers,
+                         runs_dir,
+                         {},
+                         runtime::Limits(),
+                         &preparer,
+                         nullptr,
+                         &worktrees};
   }
 
   rpc::Backend MakeBackend() {
@@ -185,7 +205,10 @@ struct CoreApp::Parts {
   sandbox::LocalSandbox host;  // for programs of ours
   sandbox::Sandboxes sandboxes;
   stages::CommandRunner commands;
-  stages::NoWorktrees worktrees;
+  BlockingPool git_calls;  // apart from the files: writing a large tree takes long
+  git::Worker git_worker;
+  stages::GitStages git_stages;
+  stages::GitWorktrees worktrees;
   stages::Preparer preparer;
   TaskScope background;
   TaskScope calls;

@@ -165,6 +165,13 @@ Task<absl::Status> Supervisor::Delete(RunId run, std::optional<storage::AppendAu
   if (audit) write.writes.emplace_back(*std::move(audit));
   const absl::StatusOr<storage::CommitResult> committed = co_await work_.store.Commit(std::move(write));
   if (!committed.ok()) co_return committed.status();
+  if (work_.worktrees != nullptr) {
+    const absl::Status forgotten = co_await work_.worktrees->ForgetRun(run);
+    if (!forgotten.ok()) {
+      log::Warn("a repository still knows a deleted run's worktree; git worktree prune takes it away",
+                {{"run", run}, {"error", forgotten}});
+    }
+  }
   auto remove_folder = [folder = StrCat(work_.runs_dir, '/', run.ToString())]() -> absl::Status {
     std::error_code failed;
     std::filesystem::remove_all(folder, failed);

@@ -18,6 +18,7 @@
 #include "core/scheduler/admission.h"
 #include "core/stages/run_preparer.h"
 #include "core/stages/stage_runner.h"
+#include "core/stages/worktrees.h"
 #include "core/storage/store.h"
 #include "core/workflow/variables.h"
 
@@ -51,6 +52,7 @@ struct Work {
   Limits limits;
   stages::RunPreparer* preparer = nullptr;  // null: runs need no preparation and leave nothing behind
   WorkflowSource* workflows = nullptr;      // null: child workflows have no paths
+  stages::Worktrees* worktrees = nullptr;   // null: deleting a run's folder is all there is to it
 };
 
 // What of a run is not in its machine.

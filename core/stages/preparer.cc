@@ -78,6 +78,7 @@ Task<engine::Prepared> Preparer::Prepare(RunContext context, PreparationSink* si
   absl::Status status = co_await MakeWorktree(context, sink, &prepared);
   if (status.ok()) status = co_await OpenSandbox(context, sink, prepared.work_dir);
   if (status.ok()) status = co_await SetUp(context, sink, prepared.work_dir);
+  if (status.ok()) status = co_await SealSetup(context, &prepared);
   if (!status.ok()) prepared.failure = redactor_.Redact(MessageOf(status));
   co_return prepared;
 }
@@ -134,6 +135,16 @@ Task<absl::Status> Preparer::SetUp(RunContext context, PreparationSink* sink, st
   }
   PreparationStep completed = engine::SetupCompleted{Since(begun)};
   co_await sink->Tell(std::move(completed));
+  co_return absl::OkStatus();
+}
+
+Task<absl::Status> Preparer::SealSetup(RunContext context, engine::Prepared* prepared) {
+  if (prepared->repository.empty() || context.settings->setup_commands.empty()) co_return absl::OkStatus();
+  RunWorktree worktree{
+      .work_dir = prepared->work_dir, .repository = prepared->repository, .base_sha = prepared->base_sha};
+  absl::StatusOr<RunWorktree> sealed = co_await worktrees_.SealSetup(std::move(context), std::move(worktree));
+  if (!sealed.ok()) co_return Annotate(sealed.status(), "committing what the set-up commands left");
+  prepared->base_sha = sealed->base_sha;
   co_return absl::OkStatus();
 }
 

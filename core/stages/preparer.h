@@ -11,7 +11,8 @@
 
 namespace fabro::stages {
 
-// Thread-safe. Before the first stage, in this order: the run's worktree, its sandbox, its set-up commands.
+// Thread-safe. Before the first stage, in this order: the run's worktree, its sandbox, its set-up commands,
+// what these left committed.
 // After a crash all of it happens again, so a set-up command runs at least once. What the commands write is
 // in the failure's text only, redacted.
 class Preparer final : public RunPreparer {
@@ -29,6 +30,7 @@ class Preparer final : public RunPreparer {
   Task<absl::Status> MakeWorktree(RunContext context, PreparationSink* sink, engine::Prepared* prepared);
   Task<absl::Status> OpenSandbox(RunContext context, PreparationSink* sink, std::string work_dir);
   Task<absl::Status> SetUp(RunContext context, PreparationSink* sink, std::string work_dir);
+  Task<absl::Status> SealSetup(RunContext context, engine::Prepared* prepared);
   Task<absl::Status> RunSetupCommand(RunContext context, PreparationSink* sink, std::string work_dir,
                                      std::size_t index);
 

@@ -56,6 +56,11 @@ class OneWorktree final : public Worktrees {
     co_await sink->Tell(std::move(step));
     co_return made;
   }
+  Task<absl::StatusOr<RunWorktree>> SealSetup(RunContext, RunWorktree worktree) override {
+    worktree.base_sha += "+setup";
+    co_return worktree;
+  }
+  Task<absl::Status> ForgetRun(RunId) override { co_return absl::OkStatus(); }
   Task<absl::Status> RemoveForRun(RunContext, engine::Prepared prepared) override {
     removed = prepared.work_dir;
     co_return absl::OkStatus();
@@ -176,6 +181,7 @@ TEST_F(PreparerTest, SetUpCommandsRunInTheWorktreeAndItGoesAtTheEnd) {
   EXPECT_FALSE(prepared.failure);
   EXPECT_EQ(prepared.work_dir, tree);
   EXPECT_EQ(prepared.repository, "/repo/.git");
+  EXPECT_EQ(prepared.base_sha, "abc+setup");
   EXPECT_TRUE(std::filesystem::exists(tree + "/here"));
   EXPECT_EQ(steps_.lines.front(), "branch fabro/run/1");
 
