@@ -19,6 +19,16 @@ std::string Variable(const char* name) {
   return value == nullptr ? std::string() : std::string(value);
 }
 
+// What no flag says, the environment may.
+ClientTls WithVariables(ClientTls tls) {
+  if (tls.ca.empty()) tls.ca = Variable("FABRO_CA");
+  if (tls.cert.empty() && tls.key.empty()) {
+    tls.cert = Variable("FABRO_CERT");
+    tls.key = Variable("FABRO_KEY");
+  }
+  return tls;
+}
+
 // The commands that talk to a server.
 struct Dispatch {
   Api& api;
@@ -48,7 +58,8 @@ std::string HintFor(const absl::Status& status, const std::string& server) {
   }
   switch (status.code()) {
     case absl::StatusCode::kUnauthenticated:
-      return "set FABRO_TOKEN to a token that the server accepts";
+      return "set FABRO_TOKEN to a token that the server accepts, or name a certificate with --cert and "
+             "--key";
     case absl::StatusCode::kPermissionDenied:
       return "ask for your name to be added to web.auth.allowed_usernames";
     case absl::StatusCode::kNotFound:
@@ -81,8 +92,13 @@ int Main(const std::vector<std::string>& args, int (*serve)(const ServeOptions&)
   }
   const Arguments& arguments = *parsed.arguments;
   if (const auto* options = std::get_if<ServeOptions>(&arguments.command)) return serve(*options);
+  const ClientTls tls = WithVariables(arguments.tls);
+  if (tls.cert.empty() != tls.key.empty()) {
+    PrintError("a certificate and its key go together: --cert and --key, or FABRO_CERT and FABRO_KEY");
+    return kExitUsage;
+  }
   if (const auto* options = std::get_if<HealthOptions>(&arguments.command)) {
-    return CheckHealth(*options, ask_core);
+    return CheckHealth(*options, tls, ask_core);
   }
 
   std::signal(SIGPIPE, SIG_IGN);  // a reader that has gone is an error of write()
@@ -92,7 +108,7 @@ int Main(const std::vector<std::string>& args, int (*serve)(const ServeOptions&)
       !config::IsLoopbackHost(HostOfUrl(arguments.server))) {
     PrintWarning("FABRO_TOKEN goes over the network unencrypted; use an https:// server");
   }
-  const auto http = MakeHttpClient({.token = std::move(token), .interrupt_fd = signals.fd()});
+  const auto http = MakeHttpClient({.token = std::move(token), .tls = tls, .interrupt_fd = signals.fd()});
   Api api(*http, arguments.server);
   return std::visit(Dispatch{api, arguments.json, signals}, arguments.command);
 }

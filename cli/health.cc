@@ -24,9 +24,9 @@ absl::StatusOr<config::ServerConfig> LoadConfig(const HealthOptions& options) {
 
 // Nothing secret is sent, so a server on this machine need not prove its name: certificates do not name
 // loopback addresses as a rule.
-absl::Status AskServer(const std::string& url, bool live) {
+absl::Status AskServer(const std::string& url, const ClientTls& tls, bool live) {
   const auto http = MakeHttpClient(
-      {.connect_timeout = kHealthTimeout, .verifies = !config::IsLoopbackHost(HostOfUrl(url))});
+      {.tls = tls, .connect_timeout = kHealthTimeout, .verifies = !config::IsLoopbackHost(HostOfUrl(url))});
   const absl::StatusOr<HttpResponse> response =
       http->Send({.url = url + (live ? "/health/live" : "/health/ready"), .timeout = kHealthTimeout});
   if (!response.ok()) return response.status();
@@ -60,16 +60,16 @@ absl::StatusOr<std::string> LocalUrl(const config::ServerConfig& config) {
   return StrCat(api.tls.any() ? "https://" : "http://", host, ':', api.port);
 }
 
-int CheckHealth(const HealthOptions& options, CoreHealth ask_core) {
+int CheckHealth(const HealthOptions& options, const ClientTls& tls, CoreHealth ask_core) {
   if (!options.core && !options.server.empty()) {
-    return Tell(AskServer(options.server, options.live), options.server, options.live);
+    return Tell(AskServer(options.server, tls, options.live), options.server, options.live);
   }
   const absl::StatusOr<config::ServerConfig> config = LoadConfig(options);
   if (!config.ok()) return WrongConfig(config.status());
   if (options.core) return Tell(ask_core(config->gateway, options.live), config->gateway.core, options.live);
   const absl::StatusOr<std::string> url = LocalUrl(*config);
   if (!url.ok()) return WrongConfig(url.status());
-  return Tell(AskServer(*url, options.live), *url, options.live);
+  return Tell(AskServer(*url, tls, options.live), *url, options.live);
 }
 
 }  // namespace fabro::cli

@@ -28,6 +28,6 @@ absl::Status AskCore(const config::GatewayConfig& gateway, bool live);  // only 
 absl::StatusOr<std::string> LocalUrl(const config::ServerConfig& config);
 
 // Prints one line. Exit codes: 0 well, 1 it answers and is not, 3 it does not answer.
-int CheckHealth(const HealthOptions& options, CoreHealth ask_core);
+int CheckHealth(const HealthOptions& options, const ClientTls& tls, CoreHealth ask_core);
 
 }  // namespace fabro::cli

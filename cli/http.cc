@@ -90,6 +90,9 @@ class Exchange {
     AddHeader("Expect:");  // no 100-continue: it would cost a second with a server that does not answer it
     if (!options.token.empty()) AddHeader(StrCat("Authorization: Bearer ", options.token.Reveal()));
     Set(CURLOPT_HTTPHEADER, headers_);
+    if (!options.tls.ca.empty()) Set(CURLOPT_CAINFO, options.tls.ca.c_str());
+    if (!options.tls.cert.empty()) Set(CURLOPT_SSLCERT, options.tls.cert.c_str());
+    if (!options.tls.key.empty()) Set(CURLOPT_SSLKEY, options.tls.key.c_str());
   }
 
   template <typename T>
@@ -131,6 +134,19 @@ class Exchange {
     const std::string why = error_[0] != '\0' ? error_ : curl_easy_strerror(code);
     if (code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL) {
       return InvalidArgument(Reason::kInvalidArgument, request_.url, StrCat(request_.url, ": ", why));
+    }
+    if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE) {
+      return FailedPrecondition(Reason::kInvalidArgument, request_.url,
+                                StrCat(request_.url, ": the server's certificate is not trusted: ", why,
+                                       "; --ca FILE (or FABRO_CA) names the authority that has signed it"));
+    }
+    if (code == CURLE_SSL_CERTPROBLEM) {
+      return FailedPrecondition(Reason::kInvalidArgument, request_.url,
+                                StrCat("the certificate of --cert or its --key cannot be used: ", why));
+    }
+    if (why.find("alert") != std::string::npos && why.find("certificate") != std::string::npos) {
+      return Error(absl::StatusCode::kUnauthenticated, Reason::kUnauthenticated, request_.url,
+                   StrCat("the server does not take our certificate, or wants one: ", why));
     }
     return Unreachable(why);
   }

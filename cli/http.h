@@ -58,8 +58,15 @@ class HttpClient {
   virtual std::unique_ptr<HttpStream> Open(const HttpRequest& request) = 0;
 };
 
+struct ClientTls {   // paths of PEM files
+  std::string ca;    // who vouches for the server; empty: the system's authorities
+  std::string cert;  // what we show, with its key; empty: nothing
+  std::string key;
+};
+
 struct HttpOptions {
-  SecretString token;     // sent as Bearer when not empty
+  SecretString token;  // sent as Bearer when not empty
+  ClientTls tls;
   int interrupt_fd = -1;  // -1: none; Open()'s streams get theirs in Wait()
   std::chrono::milliseconds connect_timeout{5'000};
   bool verifies = true;  // the server's certificate; false only for who sends nothing secret

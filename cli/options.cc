@@ -17,6 +17,7 @@ namespace {
 constexpr std::string_view kDefaultServer = "http://localhost:3000";
 constexpr const char* kFooter =
     "The server is --server, else FABRO_SERVER, else http://localhost:3000; FABRO_TOKEN is sent to it.\n"
+    "FABRO_CA, FABRO_CERT and FABRO_KEY stand in for --ca, --cert and --key.\n"
     "Exit codes: 0 done (the run completed), 1 refused or failed, 2 wrong usage, 3 no server answers,\n"
     "130 the run was cancelled or left with Ctrl-C.";
 
@@ -169,6 +170,9 @@ class Builder {
       server_is_named_ = true;
     });
     app.add_flag("--json", json_, "Print JSON");
+    app.add_option("--ca", tls_.ca, "PEM file of the authority that vouches for an https:// server");
+    app.add_option("--cert", tls_.cert, "PEM file of the certificate to show to it");
+    app.add_option("--key", tls_.key, "PEM file of that certificate's key");
   }
 
   static void AddId(CLI::App* sub, std::string& id) {
@@ -203,7 +207,7 @@ class Builder {
     if (const auto bad = IntoMap(labels_, run_.labels)) {
       return WrongUsage(StrCat("--label: \"", *bad, "\" is not NAME=VALUE"));
     }
-    Arguments arguments{.server = server_, .json = json_, .command = command_()};
+    Arguments arguments{.server = server_, .json = json_, .tls = tls_, .command = command_()};
     if (auto* health = std::get_if<HealthOptions>(&arguments.command)) {
       if (server_is_named_) health->server = server_;
     }
@@ -222,6 +226,7 @@ class Builder {
   std::string server_;
   bool server_is_named_;  // by a flag or the environment
   bool json_ = false;
+  ClientTls tls_;
   RunOptions run_;
   ValidateOptions validate_;
   PsOptions ps_;

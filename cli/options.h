@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "cli/http.h"
 #include "cli/serve.h"
 
 namespace fabro::cli {
@@ -78,6 +79,7 @@ using Command =
 struct Arguments {
   std::string server;  // without a '/' at its end
   bool json = false;
+  ClientTls tls;
   Command command;
 };
 

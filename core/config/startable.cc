@@ -24,17 +24,19 @@ absl::Status CheckGateway(const ServerConfig& config) {
                          ", which others can reach, and no authentication is configured. Set "
                          "api.authentication_strategies, or listen on 127.0.0.1 (--host 127.0.0.1)."));
   }
-  if (api.authentication_strategies) {
-    const std::vector<AuthStrategy>& strategies = *api.authentication_strategies;
-    if (std::find(strategies.begin(), strategies.end(), AuthStrategy::kMtls) != strategies.end()) {
-      return Refuse("api.authentication_strategies",
-                    "api.authentication_strategies has \"mtls\", but this version serves no HTTPS; use "
-                    "\"jwt\".");
-    }
+  if (api.tls.any() && (api.tls.cert.empty() || api.tls.key.empty())) {
+    const std::string_view missing = api.tls.cert.empty() ? "cert" : "key";
+    return Refuse("api.tls", StrCat("api.tls.", missing,
+                                    " is missing: HTTPS needs api.tls.cert and api.tls.key. Set both, or "
+                                    "remove the section to serve HTTP."));
   }
-  if (api.tls.any()) {
-    return Refuse("api.tls",
-                  "api.tls is set, but this version serves no HTTPS; remove the section to serve HTTP.");
+  const std::vector<AuthStrategy> strategies =
+      api.authentication_strategies.value_or(std::vector<AuthStrategy>());
+  const bool mtls = std::find(strategies.begin(), strategies.end(), AuthStrategy::kMtls) != strategies.end();
+  if (mtls && !api.tls.all()) {
+    return Refuse("api.authentication_strategies",
+                  "api.authentication_strategies has \"mtls\", so api.tls needs cert, key and ca: without "
+                  "them nobody could show a certificate.");
   }
   return absl::OkStatus();
 }

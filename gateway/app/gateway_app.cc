@@ -7,8 +7,10 @@
 #include <thread>
 #include <utility>
 
+#include "core/async/blocking_pool.h"
 #include "core/async/runtime.h"
 #include "core/async/sleep.h"
+#include "core/async/task_scope.h"
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/base/status_macros.h"
@@ -49,11 +51,12 @@ void LogAccess(const http::AccessRecord& record) {
 // between threads; calls continue on the thread that polls gRPC.
 int IoThreads() { return std::max(1, static_cast<int>(std::thread::hardware_concurrency()) / 4); }
 
-http::ListenerOptions ListenerOptionsOf(const GatewayOptions& options) {
+http::ListenerOptions ListenerOptionsOf(const GatewayOptions& options, http::ServerTls* tls) {
   http::ListenerOptions listener;
   listener.host = options.host;
   listener.port = options.port;
   listener.limits = options.limits;
+  listener.tls = tls;
   listener.access_log = LogAccess;
   return listener;
 }
@@ -68,16 +71,31 @@ bool Has(const GatewayOptions& options, config::AuthStrategy strategy) {
   return options.strategies && std::ranges::find(*options.strategies, strategy) != options.strategies->end();
 }
 
+http::ClientCertificates ClientCertificatesOf(const GatewayOptions& options) {
+  if (!Has(options, config::AuthStrategy::kMtls)) return http::ClientCertificates::kNone;
+  return options.strategies->size() == 1 ? http::ClientCertificates::kRequired
+                                         : http::ClientCertificates::kOptional;
+}
+
+// Null without api.tls.
+absl::StatusOr<std::unique_ptr<http::ServerTls>> LoadTls(const GatewayOptions& options) {
+  if (!options.tls) return nullptr;
+  return http::ServerTls::Load(*options.tls, ClientCertificatesOf(options), SystemClock());
+}
+
 // Why the listener is less safe than it looks, for whoever reads the log.
 void WarnOf(const GatewayOptions& options) {
   if (options.strategies && options.strategies->empty()) {
     log::Warn("api.authentication_strategies is empty: every request is refused with 401");
   }
+  if (options.tls && !options.tls->ca.empty() && !Has(options, config::AuthStrategy::kMtls)) {
+    log::Warn("api.tls.ca has no effect: api.authentication_strategies does not have \"mtls\"");
+  }
   if (!Has(options, config::AuthStrategy::kJwt)) return;
   if (options.allowed_usernames.empty()) {
     log::Warn("web.auth.allowed_usernames is empty: every token is refused with 403");
   }
-  if (!config::IsLoopbackHost(options.host)) {
+  if (!options.tls && !config::IsLoopbackHost(options.host)) {
     log::Warn(
         "TOKENS TRAVEL UNENCRYPTED: api.host is not a loopback address and there is no api.tls. Whoever sees "
         "the traffic can act as its users. Do this only behind something that ends TLS on the same machine "
@@ -91,22 +109,26 @@ void WarnOf(const GatewayOptions& options) {
 // In the order of construction; what is below uses what is above.
 struct GatewayApp::Parts {
   Parts(std::shared_ptr<grpc::Channel> channel, const GatewayOptions& o,
-        std::unique_ptr<const route::RouteTable> table)
+        std::unique_ptr<const route::RouteTable> table, std::unique_ptr<http::ServerTls> server_tls)
       : options(o),
         routes(std::move(table)),
         allowed_users(options.allowed_usernames),
         io(IoThreads()),
+        tls(std::move(server_tls)),
         upstream(upstream::MakeGrpcUpstream(std::move(channel))),
         feeds(io.executor(), *upstream, SystemTime(), transcode::FeedLimits()),
-        listener(io, SystemTime(), ListenerOptionsOf(options)) {
+        listener(io, SystemTime(), ListenerOptionsOf(options, tls.get())),
+        background(io.executor()) {
     if (options.rate_limit) limiter.emplace(*options.rate_limit, SystemClock());
   }
 
   absl::Status MakeAuthenticator();
+  Task<void> KeepTlsFresh();
 
   void WriteMetrics(metrics::Text& text) const {
     auth_metrics.Write(text);
     if (limiter) limiter->Write(text);
+    if (tls) tls->Write(text);
   }
 
   // Made when first asked for: it takes some tens of milliseconds.
@@ -127,12 +149,15 @@ struct GatewayApp::Parts {
   std::unique_ptr<auth::Authenticator> authenticator;
   std::optional<auth::RateLimiter> limiter;
   Runtime io;
+  BlockingPool files{"tls files", 1, 4};
+  const std::unique_ptr<http::ServerTls> tls;  // null: plain HTTP
   const std::unique_ptr<upstream::Upstream> upstream;
   transcode::FeedHub feeds;
   std::once_flag document_once;
   http::Piece document;
   std::unique_ptr<transcode::Transcoder> transcoder;
   http::Listener listener;
+  TaskScope background;
   bool stopped = false;
 };
 
@@ -156,6 +181,20 @@ absl::Status GatewayApp::Parts::MakeAuthenticator() {
   return absl::OkStatus();
 }
 
+// Looks at the files every second until it is cancelled.
+Task<void> GatewayApp::Parts::KeepTlsFresh() {
+  while (true) {
+    const absl::Status slept = co_await SystemTime().Sleep(std::chrono::seconds(1));
+    if (!slept.ok()) co_return;
+    auto refresh = [this]() -> absl::Status {
+      tls->Refresh();
+      return absl::OkStatus();
+    };
+    const absl::Status done = co_await RunBlocking(files, std::move(refresh));
+    if (!done.ok()) log::Debug("TLS files were not looked at", {{"error", done}});
+  }
+}
+
 GatewayOptions OptionsOf(const config::ServerConfig& config, const config::Environment& environment) {
   GatewayOptions options;
   options.host = config.api.host;
@@ -166,6 +205,8 @@ GatewayOptions OptionsOf(const config::ServerConfig& config, const config::Envir
   options.strategies = config.api.authentication_strategies;
   options.jwt_public_key = environment.Find("FABRO_JWT_PUBLIC_KEY").value_or("");
   options.allowed_usernames = config.web.allowed_usernames;
+  const config::TlsFiles& tls = config.api.tls;
+  if (tls.any()) options.tls = http::TlsFiles{tls.cert, tls.key, tls.ca};
   if (config.limits.requests_per_second > 0) {
     options.rate_limit = auth::RateLimit{config.limits.requests_per_second, config.limits.burst};
   }
@@ -182,7 +223,8 @@ absl::StatusOr<std::unique_ptr<GatewayApp>> GatewayApp::Start(std::shared_ptr<gr
   FABRO_ASSIGN_OR_RETURN(
       auto table,
       route::RouteTable::Build(api::Services(), google::protobuf::MessageFactory::generated_factory()));
-  auto parts = std::make_unique<Parts>(std::move(channel), options, std::move(table));
+  FABRO_ASSIGN_OR_RETURN(auto tls, LoadTls(options));
+  auto parts = std::make_unique<Parts>(std::move(channel), options, std::move(table), std::move(tls));
   absl::Status status = parts->MakeAuthenticator();
   if (status.ok()) status = parts->listener.Bind();
   if (!status.ok()) {
@@ -190,8 +232,9 @@ absl::StatusOr<std::unique_ptr<GatewayApp>> GatewayApp::Start(std::shared_ptr<gr
     return status;
   }
   WarnOf(options);
-  parts->base_url =
-      options.base_url.empty() ? StrCat("http://localhost:", parts->listener.port()) : options.base_url;
+  parts->base_url = options.base_url.empty()
+                        ? StrCat(options.tls ? "https" : "http", "://localhost:", parts->listener.port())
+                        : options.base_url;
   transcode::TranscoderOptions transcoder;
   transcoder.base_url = parts->base_url;
   transcoder.cors_origins = options.cors_origins;
@@ -202,10 +245,12 @@ absl::StatusOr<std::unique_ptr<GatewayApp>> GatewayApp::Start(std::shared_ptr<gr
   parts->transcoder = std::make_unique<transcode::Transcoder>(
       *parts->routes, *parts->authenticator, *parts->upstream, parts->feeds, std::move(transcoder));
   parts->listener.Start(*parts->transcoder);
+  if (parts->tls) parts->background.Spawn("TLS files", parts->KeepTlsFresh());
   return std::unique_ptr<GatewayApp>(new GatewayApp(std::move(parts)));
 }
 
 absl::Status GatewayApp::Check(const GatewayOptions& options) {
+  FABRO_RETURN_IF_ERROR(LoadTls(options).status());
   if (!Has(options, config::AuthStrategy::kJwt)) return absl::OkStatus();
   return auth::TokenKey::Parse(options.jwt_public_key).status();
 }
@@ -224,6 +269,8 @@ const std::string& GatewayApp::base_url() const { return parts_->base_url; }
 
 void GatewayApp::Stop(std::chrono::milliseconds grace) {
   if (std::exchange(parts_->stopped, true)) return;
+  parts_->background.Cancel();
+  parts_->background.JoinBlocking();
   parts_->feeds.Drain();  // so that streams end while the listener waits for them
   parts_->listener.Stop(grace);
   parts_->feeds.Stop();

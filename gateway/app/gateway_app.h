@@ -13,6 +13,7 @@
 #include "core/config/server_config.h"
 #include "gateway/auth/rate_limiter.h"
 #include "gateway/http/limits.h"
+#include "gateway/http/server_tls.h"
 
 namespace grpc {
 class Channel;
@@ -34,6 +35,7 @@ struct GatewayOptions {
   std::string jwt_public_key;  // for the strategy jwt: PEM, or base64 of PEM
   std::vector<std::string> allowed_usernames;
   std::optional<auth::RateLimit> rate_limit;
+  std::optional<http::TlsFiles> tls;  // absent: plain HTTP. `ca` is for the strategy mtls
   http::HttpLimits limits;
 };
 GatewayOptions OptionsOf(const config::ServerConfig& config, const config::Environment& environment);
@@ -44,8 +46,8 @@ class GatewayApp {
   // core's own within the process; the core need not be there yet. The runtime outlives the app.
   static absl::StatusOr<std::unique_ptr<GatewayApp>> Start(std::shared_ptr<grpc::Channel> channel,
                                                            GatewayOptions options);
-  // What Start refuses for keys that are no good, before anything else is started. FailedPrecondition: what
-  // is wrong and what to do about it. Blocking.
+  // What Start refuses for keys and certificates that are no good, before anything else is started.
+  // FailedPrecondition: what is wrong and what to do about it. Blocking.
   static absl::Status Check(const GatewayOptions& options);
   ~GatewayApp();  // stops at once if Stop was not called
 

@@ -2,8 +2,6 @@
 #pragma once
 
 #include <atomic>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/tcp.hpp>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -15,6 +13,7 @@
 #include "gateway/http/access_log.h"
 #include "gateway/http/limits.h"
 #include "gateway/http/message.h"
+#include "gateway/http/transport_impl.h"
 
 namespace fabro::http {
 
@@ -47,12 +46,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   virtual void Abort() = 0;  // now
 };
 
-// The only transport yet; TLS is the second instantiation of the same class in connection.cc.
-using PlainSocket =
-    boost::asio::basic_stream_socket<boost::asio::ip::tcp, boost::asio::io_context::executor_type>;
-
 // `refuse`: the server is full, every request is answered 503.
-std::shared_ptr<Connection> MakeConnection(PlainSocket socket, Executor strand, std::string peer,
-                                           Shared& shared, bool refuse);
+std::shared_ptr<Connection> MakeConnection(std::unique_ptr<Transport> transport, Executor strand,
+                                           std::string peer, Shared& shared, bool refuse);
 
 }  // namespace fabro::http

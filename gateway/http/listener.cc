@@ -36,7 +36,7 @@ struct Listener::Impl {
   Impl(Runtime& r, TimeSource& time, ListenerOptions o)
       : runtime(r),
         options(std::move(o)),
-        shared(time, options.limits, options.access_log, SecurityHeaders(false)),
+        shared(time, options.limits, options.access_log, SecurityHeaders(options.tls != nullptr)),
         acceptor(runtime.context().get_executor()),
         accepting(runtime.executor()),
         ticking(runtime.executor()),
@@ -122,7 +122,10 @@ void Listener::Impl::Admit(PlainSocket socket) {
       return;
     }
     ++mine;
-    connection = MakeConnection(std::move(socket), strand, address, shared, refuse);
+    std::unique_ptr<Transport> transport = options.tls == nullptr
+                                               ? MakePlainTransport(std::move(socket), strand)
+                                               : MakeTlsTransport(std::move(socket), strand, *options.tls);
+    connection = MakeConnection(std::move(transport), strand, address, shared, refuse);
     open.emplace(connection.get(), connection);
   }
   Task<void> task = Serve(connection, std::move(address));

@@ -18,11 +18,14 @@ class Runtime;
 
 namespace fabro::http {
 
+class ServerTls;
+
 struct ListenerOptions {
   std::string host = "127.0.0.1";  // a name or an address
   std::uint16_t port = 0;          // 0: the kernel's choice, see port()
   HttpLimits limits;
-  AccessLog access_log;  // called from many threads; may be empty
+  ServerTls* tls = nullptr;  // null: plain HTTP. Outlives the listener
+  AccessLog access_log;      // called from many threads; may be empty
 };
 
 // Thread-safe. The runtime, the time source and the handler outlive it.

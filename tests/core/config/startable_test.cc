@@ -48,6 +48,27 @@ TEST(CheckStartable, LetsAServerWithAuthenticationListenAnywhere) {
   EXPECT_TRUE(CheckStartable(config, Program::kGateway).ok());
 }
 
+TEST(CheckStartable, WantsTheFilesThatTlsNeeds) {
+  const struct {
+    bool mtls;
+    TlsFiles files;
+    bool starts;
+  } kCases[] = {
+      {false, {"c", "k", ""}, true}, {false, {"c", "k", "a"}, true}, {false, {"c", "", ""}, false},
+      {false, {"", "k", ""}, false}, {false, {"", "", "a"}, false},  {true, {"c", "k", "a"}, true},
+      {true, {"c", "k", ""}, false}, {true, {"", "", ""}, false},    {true, {"", "k", "a"}, false},
+  };
+  for (const auto& c : kCases) {
+    ServerConfig config = Defaults();
+    config.api.tls = c.files;
+    if (c.mtls) config.api.authentication_strategies = {AuthStrategy::kMtls};
+    for (const Program program : {Program::kServe, Program::kGateway}) {
+      EXPECT_EQ(CheckStartable(config, program).ok(), c.starts) << c.mtls << c.files.cert << c.files.key;
+    }
+    EXPECT_TRUE(CheckStartable(config, Program::kCore).ok());
+  }
+}
+
 TEST(CheckStartable, RefusesACoreOnTheNetwork) {
   ServerConfig config = Defaults();
   config.core.listen = "0.0.0.0:50051";

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <csignal>
 #include <future>
 #include <memory>
 #include <mutex>
@@ -14,7 +15,10 @@
 #include "core/async/waiter.h"
 #include "core/base/error.h"
 #include "core/base/strings.h"
+#include "gateway/http/server_tls.h"
 #include "tests/gateway/http/raw_client.h"
+#include "tests/support/pki.h"
+#include "tests/support/temp_directory.h"
 
 namespace fabro::http {
 namespace {
@@ -102,13 +106,28 @@ class TestHandler final : public Handler {
   }
 };
 
-class ListenerTest : public testing::Test {
+// Everything holds over plain HTTP and over TLS.
+class ListenerTest : public ::testing::TestWithParam<bool> {
  protected:
+  static bool over_tls() { return GetParam(); }
+  void SetUp() override {
+    if (!over_tls()) return;
+    ::signal(SIGPIPE, SIG_IGN);  // for the client
+    const fabro::testing::Issued identity = fabro::testing::Issue({}, nullptr);
+    fabro::testing::WriteFile(files_.path().string() + "/crt", identity.cert_pem());
+    fabro::testing::WriteFile(files_.path().string() + "/key", identity.key_pem());
+    auto tls = ServerTls::Load({files_.path().string() + "/crt", files_.path().string() + "/key", ""},
+                               ClientCertificates::kNone, SystemTime());
+    ASSERT_TRUE(tls.ok()) << tls.status();
+    tls_ = *std::move(tls);
+    client_.reset(SSL_CTX_new(TLS_client_method()));
+  }
   void Start(HttpLimits limits = {}, AccessLog log = nullptr) {
     limits.tick = 10ms;
     ListenerOptions options;
     options.limits = limits;
     options.access_log = std::move(log);
+    options.tls = tls_.get();
     listener_ = std::make_unique<Listener>(runtime_, SystemTime(), options);
     ASSERT_TRUE(listener_->Bind().ok());
     listener_->Start(handler_);
@@ -117,7 +136,7 @@ class ListenerTest : public testing::Test {
     if (listener_) listener_->Stop(5s);
   }
   std::unique_ptr<RawClient> Connect(int receive_buffer = 0) {
-    return std::make_unique<RawClient>(listener_->port(), receive_buffer);
+    return std::make_unique<RawClient>(listener_->port(), receive_buffer, client_.get());
   }
   std::string Ask(std::string_view bytes) {
     auto client = Connect();
@@ -125,14 +144,20 @@ class ListenerTest : public testing::Test {
     return client->ReadAnswer();
   }
 
+  const fabro::testing::TempDirectory files_;
+  std::unique_ptr<SSL_CTX, decltype([](SSL_CTX* context) { SSL_CTX_free(context); })> client_;
+  std::unique_ptr<ServerTls> tls_;
   TestHandler handler_;
   Runtime runtime_{2};
   std::unique_ptr<Listener> listener_;
 };
 
+INSTANTIATE_TEST_SUITE_P(Plain, ListenerTest, ::testing::Values(false));
+INSTANTIATE_TEST_SUITE_P(Tls, ListenerTest, ::testing::Values(true));
+
 std::string StatusOf(const std::string& answer) { return answer.substr(0, answer.find('\r')); }
 
-TEST_F(ListenerTest, AnswersWithSecurityHeadersAndARequestId) {
+TEST_P(ListenerTest, AnswersWithSecurityHeadersAndARequestId) {
   Start();
   const std::string answer = Ask("GET /echo?a=1 HTTP/1.1\r\nHost: x:1\r\n\r\n");
   EXPECT_EQ(StatusOf(answer), "HTTP/1.1 200 OK");
@@ -144,7 +169,7 @@ TEST_F(ListenerTest, AnswersWithSecurityHeadersAndARequestId) {
   EXPECT_TRUE(answer.ends_with("\r\n\r\nGET /echo?a=1 x:1 ")) << answer;
 }
 
-TEST_F(ListenerTest, TakesAProperRequestIdAndReplacesAnother) {
+TEST_P(ListenerTest, TakesAProperRequestIdAndReplacesAnother) {
   Start();
   EXPECT_NE(
       Ask("GET /echo HTTP/1.1\r\nHost: x\r\nX-Request-Id: mine-1\r\n\r\n").find("X-Request-Id: mine-1\r\n"),
@@ -155,7 +180,7 @@ TEST_F(ListenerTest, TakesAProperRequestIdAndReplacesAnother) {
   EXPECT_NE(replaced.find("X-Request-Id: "), std::string::npos);
 }
 
-TEST_F(ListenerTest, KeepsAConnectionAndAnswersAPipelineInOrder) {
+TEST_P(ListenerTest, KeepsAConnectionAndAnswersAPipelineInOrder) {
   Start();
   auto client = Connect();
   client->Send(
@@ -168,7 +193,7 @@ TEST_F(ListenerTest, KeepsAConnectionAndAnswersAPipelineInOrder) {
   EXPECT_TRUE(client->ReadAnswer().ends_with("POST /echo x hi"));
 }
 
-TEST_F(ListenerTest, ReadsAChunkedBodyHoweverItIsCut) {
+TEST_P(ListenerTest, ReadsAChunkedBodyHoweverItIsCut) {
   Start();
   const std::string request =
       "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: "
@@ -182,7 +207,7 @@ TEST_F(ListenerTest, ReadsAChunkedBodyHoweverItIsCut) {
   }
 }
 
-TEST_F(ListenerTest, RefusesHostileInputWithAnEnvelopeAndCloses) {
+TEST_P(ListenerTest, RefusesHostileInputWithAnEnvelopeAndCloses) {
   Start();
   const std::string long_line(9000, 'a');
   const std::string long_header(33 * 1024, 'b');
@@ -247,13 +272,13 @@ TEST_F(ListenerTest, RefusesHostileInputWithAnEnvelopeAndCloses) {
   }
 }
 
-TEST_F(ListenerTest, AcceptsAnAbsoluteTarget) {
+TEST_P(ListenerTest, AcceptsAnAbsoluteTarget) {
   Start();
   EXPECT_TRUE(
       Ask("GET http://there:80/echo?q HTTP/1.1\r\nHost: x\r\n\r\n").ends_with("GET /echo?q there:80 "));
 }
 
-TEST_F(ListenerTest, TimesOutAHeadABodyAndAnIdleConnection) {
+TEST_P(ListenerTest, TimesOutAHeadABodyAndAnIdleConnection) {
   HttpLimits limits;
   limits.header_timeout = 50ms;
   limits.body_timeout = 60ms;
@@ -274,7 +299,7 @@ TEST_F(ListenerTest, TimesOutAHeadABodyAndAnIdleConnection) {
   EXPECT_TRUE(idle_later->IsClosed());
 }
 
-TEST_F(ListenerTest, SendsContinueOnlyWhenTheClientWaitsForIt) {
+TEST_P(ListenerTest, SendsContinueOnlyWhenTheClientWaitsForIt) {
   Start();
   auto client = Connect();
   client->Send("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n");
@@ -285,7 +310,7 @@ TEST_F(ListenerTest, SendsContinueOnlyWhenTheClientWaitsForIt) {
   EXPECT_EQ(StatusOf(client->ReadAnswer()), "HTTP/1.1 200 OK");
 }
 
-TEST_F(ListenerTest, AnswersHeadWithoutABodyAndNoContentWithoutALength) {
+TEST_P(ListenerTest, AnswersHeadWithoutABodyAndNoContentWithoutALength) {
   Start();
   auto client = Connect();
   client->Send("HEAD /echo HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -302,7 +327,7 @@ TEST_F(ListenerTest, AnswersHeadWithoutABodyAndNoContentWithoutALength) {
   EXPECT_TRUE(client->IsClosed());
 }
 
-TEST_F(ListenerTest, SpeaksHttp10) {
+TEST_P(ListenerTest, SpeaksHttp10) {
   Start();
   auto client = Connect();
   client->Send("GET /stream HTTP/1.0\r\n\r\n");
@@ -316,7 +341,7 @@ TEST_F(ListenerTest, SpeaksHttp10) {
   EXPECT_NE(kept->ReadToEnd().find("Connection: close\r\n"), std::string::npos);
 }
 
-TEST_F(ListenerTest, CompressesLargeAnswersWhenAsked) {
+TEST_P(ListenerTest, CompressesLargeAnswersWhenAsked) {
   Start();
   auto client = Connect();
   client->Send("GET /large HTTP/1.1\r\nHost: x\r\nAccept-Encoding: br, gzip;q=0.5\r\n\r\n");
@@ -330,7 +355,7 @@ TEST_F(ListenerTest, CompressesLargeAnswersWhenAsked) {
   EXPECT_EQ(client->ReadAnswer().find("gzip"), std::string::npos);
 }
 
-TEST_F(ListenerTest, StreamsInChunksAndKeepsTheConnection) {
+TEST_P(ListenerTest, StreamsInChunksAndKeepsTheConnection) {
   Start();
   auto client = Connect();
   client->Send("GET /stream HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -340,14 +365,14 @@ TEST_F(ListenerTest, StreamsInChunksAndKeepsTheConnection) {
   EXPECT_EQ(StatusOf(client->ReadAnswer()), "HTTP/1.1 200 OK");
 }
 
-TEST_F(ListenerTest, ABrokenStreamClosesWithoutTheLastChunk) {
+TEST_P(ListenerTest, ABrokenStreamClosesWithoutTheLastChunk) {
   Start();
   auto client = Connect();
   client->Send("GET /broken HTTP/1.1\r\nHost: x\r\n\r\n");
   EXPECT_TRUE(client->ReadToEnd().ends_with("5\r\nbegun\r\n"));
 }
 
-TEST_F(ListenerTest, ASlowReaderHoldsTheStreamBackAndIsCutOffInTheEnd) {
+TEST_P(ListenerTest, ASlowReaderHoldsTheStreamBackAndIsCutOffInTheEnd) {
   HttpLimits limits;
   limits.write_timeout = 100ms;
   Start(limits);
@@ -357,14 +382,14 @@ TEST_F(ListenerTest, ASlowReaderHoldsTheStreamBackAndIsCutOffInTheEnd) {
   EXPECT_LT(handler_.written.load(), 200);  // 20 MB: no more than what two sockets buffer
 }
 
-TEST_F(ListenerTest, ALargeAnswerReachesASlowReaderWhole) {
+TEST_P(ListenerTest, ALargeAnswerReachesASlowReaderWhole) {
   Start();
   auto client = Connect(4096);
   client->Send("GET /large HTTP/1.1\r\nHost: x\r\n\r\n");
   EXPECT_GT(client->ReadAnswer().size(), 3'000'000u);
 }
 
-TEST_F(ListenerTest, AClientThatLeavesCancelsTheCallInProgress) {
+TEST_P(ListenerTest, AClientThatLeavesCancelsTheCallInProgress) {
   Start();
   auto client = Connect();
   client->Send("GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -373,7 +398,7 @@ TEST_F(ListenerTest, AClientThatLeavesCancelsTheCallInProgress) {
   EXPECT_EQ(handler_.ended.get_future().get(), absl::StatusCode::kCancelled);
 }
 
-TEST_F(ListenerTest, AClientThatLeavesEndsItsStream) {
+TEST_P(ListenerTest, AClientThatLeavesEndsItsStream) {
   Start();
   auto client = Connect();
   client->Send("GET /hold HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -382,7 +407,7 @@ TEST_F(ListenerTest, AClientThatLeavesEndsItsStream) {
   EXPECT_EQ(handler_.ended.get_future().get(), absl::StatusCode::kCancelled);
 }
 
-TEST_F(ListenerTest, AHandlerThatThrowsIsA500ThatSaysNothing) {
+TEST_P(ListenerTest, AHandlerThatThrowsIsA500ThatSaysNothing) {
   Start();
   const std::string answer = Ask("GET /throw HTTP/1.1\r\nHost: x\r\nX-Request-Id: r1\r\n\r\n");
   EXPECT_EQ(StatusOf(answer), "HTTP/1.1 500 Internal Server Error");
@@ -390,7 +415,7 @@ TEST_F(ListenerTest, AHandlerThatThrowsIsA500ThatSaysNothing) {
   EXPECT_NE(answer.find("r1"), std::string::npos);
 }
 
-TEST_F(ListenerTest, RefusesConnectionsBeyondTheLimit) {
+TEST_P(ListenerTest, RefusesConnectionsBeyondTheLimit) {
   HttpLimits limits;
   limits.max_connections = 2;
   Start(limits);
@@ -408,7 +433,7 @@ TEST_F(ListenerTest, RefusesConnectionsBeyondTheLimit) {
   EXPECT_TRUE(third->IsClosed());
 }
 
-TEST_F(ListenerTest, StopLetsACallFinishAndCutsItOffAfterTheGrace) {
+TEST_P(ListenerTest, StopLetsACallFinishAndCutsItOffAfterTheGrace) {
   Start();
   auto idle = Connect();
   idle->Send("GET /echo HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -425,7 +450,7 @@ TEST_F(ListenerTest, StopLetsACallFinishAndCutsItOffAfterTheGrace) {
   listener_.reset();
 }
 
-TEST_F(ListenerTest, SaysWhichAddressIsTaken) {
+TEST_P(ListenerTest, SaysWhichAddressIsTaken) {
   Start();
   ListenerOptions options;
   options.port = listener_->port();
@@ -435,7 +460,7 @@ TEST_F(ListenerTest, SaysWhichAddressIsTaken) {
   EXPECT_NE(MessageOf(status).find(StrCat("127.0.0.1:", options.port)), std::string::npos);
 }
 
-TEST_F(ListenerTest, TellsTheAccessLogWhatWasAnswered) {
+TEST_P(ListenerTest, TellsTheAccessLogWhatWasAnswered) {
   std::mutex mutex;
   std::vector<std::string> lines;
   Start({}, [&](const AccessRecord& r) {
