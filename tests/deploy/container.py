@@ -4,7 +4,6 @@ a user, no capabilities. Linux, as root.
 import ctypes
 import os
 import pathlib
-import re
 import shlex
 import shutil
 import signal
@@ -31,13 +30,13 @@ def missing():
     return "" if done.returncode == 0 else f"no namespaces here: {done.stderr.strip()}"
 
 
-def eventually(what, look, patience=PATIENCE):
+def eventually(what, look, patience=PATIENCE, poll=0.02):
     """The first true thing that look() returns."""
     deadline = time.monotonic() + patience
     while not (found := look()):
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {patience} s: {what}")
-        time.sleep(0.02)
+        time.sleep(poll)
     return found
 
 
@@ -46,25 +45,6 @@ def own_network():
     if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNET) != 0:
         raise OSError(ctypes.get_errno(), "unshare")
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-
-
-def as_built(programs, text):
-    """Without what these programs say that they do not have yet."""
-    def without(section):
-        return re.sub(rf"^\[{re.escape(section)}\]\n(?:[^\[\n].*\n|\n)*", "", text, flags=re.M)
-    while True:
-        with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
-            file.write(text)
-            file.flush()
-            said = subprocess.run([programs / "fabro", "config", "check", file.name], capture_output=True, text=True, check=False).stderr
-        if "serves no HTTPS" in said:
-            text = without("api.tls")
-        elif "cannot check credentials" in said:
-            text = re.sub(r"^authentication_strategies.*\n", "", text, flags=re.M).replace('host = "0.0.0.0"', 'host = "127.0.0.1"')
-            for section in ("web.auth", "access"):
-                text = without(section)
-        else:
-            return text
 
 
 class Container:

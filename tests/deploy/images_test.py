@@ -10,6 +10,7 @@ of BIN_FOLDER, `compile` compiles them in the image, as deploy/docker/build.sh d
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -93,11 +94,11 @@ class Images(unittest.TestCase):
         path.chmod(origin.st_mode & 0o7777)
         return path
 
-    def container(self, name, volumes):
+    def container(self, name, volumes, environment=()):
         config = self.images[name].config
         user, group = config["User"].split(":")
         container = Container([*config["Entrypoint"], *(config.get("Cmd") or [])], user, group, volumes | {"/mnt": ROOT / "deploy/examples"},
-                              config["Env"], root=self.images[name].mount, own_network=True)
+                              [*config["Env"], *environment], root=self.images[name].mount, own_network=True)
         self.addCleanup(container.close)
         kind, *container.check = config["Healthcheck"]["Test"]
         self.assertEqual(kind, "CMD", "a check through a shell")
@@ -156,6 +157,25 @@ class Images(unittest.TestCase):
         again = self.container("fabro", {"/var/lib/fabro": storage})
         self.await_health(again)
         self.assertIn(found, again.execute("fabro", "ps", "--all").stdout)
+
+    def test_settings_of_an_operator(self):
+        """With the settings of deploy/README.md: HTTPS, tokens, roles, open to the network."""
+        text = re.search(r"cat > server\.toml <<'TOML'\n(.*?)TOML\n", (ROOT / "deploy/README.md").read_text(), re.S)[1]
+        settings = self.folder / "fabro"
+        run(ROOT / "deploy/certs/make_certs.sh", "--jwt", settings / "certs", stdout=subprocess.DEVNULL)
+        (settings / "server.toml").write_text(text.replace('"data"', '"/var/lib/fabro"').replace('"certs/', '"/etc/fabro/certs/'))
+        for path in (settings, *settings.rglob("*")):
+            os.chown(path, 10001, 10001)
+        key = (settings / "certs/jwt.pub").read_text()
+        volumes = {"/var/lib/fabro": self.volume("storage", "/var/lib/fabro", "fabro"), "/etc/fabro": (settings, "ro")}
+        container = self.container("fabro", volumes, [f"FABRO_JWT_PUBLIC_KEY={key}"])
+        self.await_health(container)
+        token = output(ROOT / "deploy/certs/make_token.sh", "--key", settings / "certs/jwt.key", "--user", "alice").strip()
+        client = ["env", "FABRO_SERVER=https://localhost:3000", "FABRO_CA=/etc/fabro/certs/ca.crt"]
+        refused = container.execute(*client, "fabro", "run", "/mnt/hello.fabro", check=False)
+        self.assertIn("Authentication required", refused.stderr)
+        self.assertIn("completed", container.execute(*client, f"FABRO_TOKEN={token}", "fabro", "run", "/mnt/hello.fabro").stdout)
+        self.assertEqual(container.stop(), 0, container.said())
 
     def test_core_and_gateway_in_two(self):
         storage, socket = self.volume("storage", "/var/lib/fabro"), self.volume("run", "/run/fabro")

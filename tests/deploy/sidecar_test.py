@@ -22,7 +22,7 @@ import threading
 import tomllib
 import unittest
 
-from container import PATIENCE, Container, as_built, eventually, missing, own_network
+from container import PATIENCE, Container, eventually, missing, own_network
 from manifests import ROOT, one, overlay
 
 SKIPPED = 77
@@ -70,7 +70,6 @@ class Pod:
         self.programs, self.certificates = programs, certificates
         self.objects = overlay(name)
         self.files = one(self.objects, "ConfigMap", "fabro-config")["data"]
-        self.files["server.toml"] = as_built(programs, self.files["server.toml"])
         self.config = tomllib.loads(self.files["server.toml"])
         self.specs = {}
         for kind in ("StatefulSet", "Deployment"):
@@ -123,11 +122,17 @@ class Pod:
         self.own(folder, group, 0o2755)
 
     def start(self, name):
+        if name in self.running:
+            self.running[name].close()
+        self.running[name] = self.box(name)
+        return self.running[name]
+
+    def box(self, name, *flags, volume_instead=None):
         spec, box, claims = self.specs[name]
         volumes = {}
         for mount in box["volumeMounts"]:
             if mount["mountPath"] != "/tmp":
-                folder = self.volume(spec, claims, mount["name"])
+                folder = self.volume(spec, claims, (volume_instead or {}).get(mount["name"], mount["name"]))
                 volumes[mount["mountPath"]] = (folder, "ro") if mount.get("readOnly") else folder
         environment = []
         for entry in box["env"]:
@@ -137,18 +142,15 @@ class Pod:
                 value = self.certificates.secret(source["name"])[source["key"]].decode()
             environment.append(f"{entry['name']}={value}")
         pod, own = spec["securityContext"], box["securityContext"]
-        if name in self.running:
-            self.running[name].close()
-        self.running[name] = Container([f"/opt/fabro/fabro-{name}"], own.get("runAsUser", pod["runAsUser"]), pod["runAsGroup"], volumes, environment,
-                                       programs=self.programs, hosts="127.0.0.1 fabro-core")
-        return self.running[name]
+        return Container([f"/opt/fabro/fabro-{name}", *flags], own.get("runAsUser", pod["runAsUser"]), pod["runAsGroup"], volumes, environment,
+                         programs=self.programs, hosts="127.0.0.1 fabro-core")
 
     def is_well(self, name, probe):
         box = self.specs[name][1][probe]
         if request := box.get("httpGet"):
             port = next(port["containerPort"] for port in self.specs[name][1]["ports"] if port["name"] == request["port"])
             with contextlib.suppress(OSError, http.client.HTTPException):
-                return Client(port, "tls" in self.config["api"]).ask("GET", request["path"])[0] == 200
+                return Client(port).ask("GET", request["path"])[0] == 200
             return False
         program, *words = box["exec"]["command"]
         return self.running[name].execute(program.replace("/usr/bin/", "/opt/fabro/"), *words, check=False).returncode == 0
@@ -170,16 +172,15 @@ class Pod:
 
 
 class Client:
-    """What asks the gateway; verifies its certificate when it knows the authority."""
+    """What asks the gateway; verifies its certificate when it knows the authority, and is a kubelet otherwise."""
 
-    def __init__(self, port, tls, authority=None, token=None):
-        self.port, self.token, self.context = port, token, None
-        if tls:
-            self.context = ssl.create_default_context(cafile=authority) if authority else ssl._create_unverified_context()
+    def __init__(self, port, authority=None, token=None):
+        self.port, self.token = port, token
+        self.context = ssl.create_default_context(cafile=authority) if authority else ssl._create_unverified_context()
 
     def link(self):
         link = socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE)
-        return self.context.wrap_socket(link, server_hostname="localhost") if self.context else link
+        return self.context.wrap_socket(link, server_hostname="localhost")
 
     def ask(self, verb, path, body=None, headers=None):
         """(status, headers, body)"""
@@ -217,7 +218,7 @@ class Follower(threading.Thread):
 
     def run(self):
         try:
-            eventually("the end of the events", self.follow)
+            eventually("the end of the events", self.follow, PATIENCE * 2, poll=0.2)
         except BaseException as error:  # shown by whoever waits
             self.error = error
 
@@ -258,8 +259,7 @@ class Rehearsal(unittest.TestCase):
         return pod
 
     def client(self, pod, user="alice"):
-        token = self.certificates.token(user) if user and "authentication_strategies" in pod.config["api"] else None
-        return Client(pod.config["api"]["port"], "tls" in pod.config["api"], self.certificates.folder / "certs/ca.crt", token)
+        return Client(pod.config["api"]["port"], self.certificates.folder / "certs/ca.crt", user and self.certificates.token(user))
 
     def unavailable(self, reply):
         status, headers, _ = reply
@@ -280,6 +280,7 @@ class Rehearsal(unittest.TestCase):
             pod.await_probe("core", probe)
         pod.await_probe("gateway", "readinessProbe")
         self.walls_hold(pod)
+        self.doors_are_closed(pod)
 
         run = client.json("POST", "/runs", {"dot_source": WORKFLOW})["id"]
         follower = Follower(client, run)
@@ -339,6 +340,19 @@ class Rehearsal(unittest.TestCase):
             group = pod.specs["core"][0]["securityContext"]["fsGroup"]
             self.assertEqual((there.st_uid, there.st_gid, there.st_mode & 0o777), (10001, group, 0o660))
             self.assertNotEqual(gateway.execute("rm", "/run/fabro/core.sock", check=False).returncode, 0)
+
+    def doors_are_closed(self, pod):
+        """To whom has no token, to who is not on the list, and to certificates that are no gateway's."""
+        self.assertEqual(self.client(pod, None).ask("GET", "/runs")[0], 401)
+        self.assertEqual(self.client(pod, "mallory").ask("GET", "/runs")[0], 403)
+        self.assertEqual(self.client(pod, None).ask("GET", "/metrics")[0], 200)
+        if "probe-tls" in pod.volumes:  # a gateway with the probe's certificate speaks for nobody but the probe
+            stranger = pod.box("gateway", "--port", "3001", volume_instead={"gateway-tls": "probe-tls"})
+            self.addCleanup(stranger.close)
+            client = Client(3001, self.certificates.folder / "certs/ca.crt", self.certificates.token("alice"))
+            stranger.eventually("its port", lambda: '"port":3001' in stranger.said())
+            self.assertEqual(client.ask("GET", "/health/ready")[0], 200)
+            self.assertEqual(client.ask("GET", "/runs")[0], 403)
 
     def test_a_sidecar_with_a_socket(self):
         self.rehearse("sidecar")
