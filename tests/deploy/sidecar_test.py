@@ -52,6 +52,9 @@ class Certificates:
         for name, files in re.findall(r"kubectl -n fabro create secret generic (\S+)((?:[ \\\n]+--from-file=\S+)+)", text):
             self.secrets[name] = dict(re.findall(r"--from-file=(\S+?)=(\S+)", files))
 
+    def rekey(self):
+        subprocess.run([ROOT / "deploy/certs/make_certs.sh", "--rekey", self.folder / "certs"], check=True, capture_output=True, timeout=PATIENCE)
+
     def secret(self, name):
         return {key: (self.folder / file).read_bytes() for key, file in self.secrets[name].items()}
 
@@ -164,6 +167,13 @@ class Pod:
         for name, spec in ((name, spec) for name, (spec, _, _) in self.specs.items()):
             contents = {file: text.encode() for file, text in self.files.items()}
             self.project(self.volumes["config"], contents, spec["securityContext"]["fsGroup"], 0o644)
+
+    def deliver_secrets(self):
+        for spec, _, _ in self.specs.values():
+            for volume in spec["volumes"]:
+                if (secret := volume.get("secret")) and volume["name"] in self.volumes:
+                    contents = self.certificates.secret(secret["secretName"])
+                    self.project(self.volumes[volume["name"]], contents, spec["securityContext"]["fsGroup"], secret["defaultMode"])
 
     def close(self):
         for container in self.running.values():
@@ -326,6 +336,7 @@ class Rehearsal(unittest.TestCase):
         # A change of the configuration reaches the programs as a kubelet delivers it.
         pod.replace_config('storage_dir = "', 'max_concurrent_runs = 7\nstorage_dir = "')
         core.eventually("the change", lambda: '"key":"max_concurrent_runs"' in core.said())
+        self.certificates_are_renewed(pod)
         self.assertEqual([pod.running[name].stop() for name in ("gateway", "core")], [0, 0])
 
     def walls_hold(self, pod):
@@ -353,6 +364,18 @@ class Rehearsal(unittest.TestCase):
             stranger.eventually("its port", lambda: '"port":3001' in stranger.said())
             self.assertEqual(client.ask("GET", "/health/ready")[0], 200)
             self.assertEqual(client.ask("GET", "/runs")[0], 403)
+
+    def certificates_are_renewed(self, pod):
+        """New Secrets, without a restart: what is shown is new, and so is what the core asks for."""
+        port = pod.config["api"]["port"]
+        self.certificates.rekey()
+        pod.deliver_secrets()
+        fresh = (self.certificates.folder / "certs/api.crt").read_text()
+        pod.running["gateway"].eventually("the new certificate", lambda: ssl.get_server_certificate(("127.0.0.1", port)) == fresh)
+        if "core-tls" in pod.volumes:
+            pod.running["core"].eventually("the new files", lambda: "new TLS files are in force" in pod.running["core"].said())
+            pod.await_probe("core", "readinessProbe")
+        self.assertEqual(self.client(pod).ask("GET", "/runs")[0], 200)
 
     def test_a_sidecar_with_a_socket(self):
         self.rehearse("sidecar")
