@@ -433,6 +433,24 @@ TEST_P(ListenerTest, RefusesConnectionsBeyondTheLimit) {
   EXPECT_TRUE(third->IsClosed());
 }
 
+TEST_P(ListenerTest, RefusesConnectionsOfOneAddressBeyondItsLimit) {
+  HttpLimits limits;
+  limits.max_connections_per_address = 1;
+  Start(limits);
+  const auto ask_from = [this](const char* address) {
+    auto client = std::make_unique<RawClient>(listener_->port(), 0, client_.get(), nullptr, address);
+    client->Send("GET /echo HTTP/1.1\r\nHost: x\r\n\r\n");
+    return std::pair(StatusOf(client->ReadAnswer()), std::move(client));
+  };
+  auto [first_status, first] = ask_from("127.0.0.1");
+  EXPECT_EQ(first_status, "HTTP/1.1 200 OK");
+  EXPECT_EQ(ask_from("127.0.0.1").first, "HTTP/1.1 503 Service Unavailable");
+  EXPECT_EQ(ask_from("127.0.0.2").first, "HTTP/1.1 200 OK");
+  first->Close();
+  while (listener_->connections() > 0) std::this_thread::yield();
+  EXPECT_EQ(ask_from("127.0.0.1").first, "HTTP/1.1 200 OK");
+}
+
 TEST_P(ListenerTest, StopLetsACallFinishAndCutsItOffAfterTheGrace) {
   Start();
   auto idle = Connect();

@@ -22,11 +22,15 @@ class RawClient {
 
   // With a `tls` it shakes hands at once; connected() tells whether that went well.
   explicit RawClient(std::uint16_t port, int receive_buffer = 0, SSL_CTX* tls = nullptr,
-                     SSL_SESSION* resume = nullptr)
+                     SSL_SESSION* resume = nullptr, const char* from = nullptr)
       : fd_(::socket(AF_INET, SOCK_STREAM, 0)) {
     if (receive_buffer > 0) ::setsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
     sockaddr_in address{};
     address.sin_family = AF_INET;
+    if (from != nullptr) {  // an address of this machine, such as 127.0.0.2
+      ::inet_pton(AF_INET, from, &address.sin_addr);
+      ::bind(fd_, reinterpret_cast<sockaddr*>(&address), sizeof address);
+    }
     address.sin_port = htons(port);
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     connected_ = ::connect(fd_, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
