@@ -13,7 +13,7 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr int kMaxPage = 100;
-constexpr int kMaxPages = 100;  // of stages: a run that loops may have many
+constexpr int kMaxPages = 100;  // of stages and checkpoints: a run that loops may have many
 
 std::string Dump(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
@@ -94,6 +94,15 @@ StageInfo AsStage(const Json& json) {
   if (duration != nullptr && duration->is_number()) stage.duration_secs = duration->get<double>();
   stage.json = Dump(json);
   return stage;
+}
+
+CheckpointInfo AsCheckpoint(const Json& json) {
+  return {.id = Number(json, "id").value_or(0),
+          .node = Text(json, "node_id"),
+          .status = Text(json, "status"),
+          .commit = Text(json, "git_commit_sha"),
+          .at = ParseRfc3339(Text(json, "timestamp")),
+          .json = Dump(json)};
 }
 
 Diagnostic AsDiagnostic(const Json& json) {
@@ -223,6 +232,20 @@ absl::StatusOr<RunInfo> Api::Control(const std::string& id, std::string_view ver
   return RunOf(Call({.method = "POST"}, StrCat(RunPath(id), "/", verb)));
 }
 
+absl::StatusOr<RunInfo> Api::Rewind(const std::string& id, std::uint64_t checkpoint) {
+  Json body = Json::object();
+  body["checkpoint"] = checkpoint;
+  return RunOf(Call({.method = "POST", .body = Dump(body)}, StrCat(RunPath(id), "/rewind")));
+}
+
+absl::StatusOr<RunInfo> Api::Fork(const std::string& id, std::optional<std::uint64_t> checkpoint,
+                                  const std::optional<std::string>& title) {
+  Json body = Json::object();
+  if (checkpoint) body["checkpoint"] = *checkpoint;
+  if (title) body["title"] = *title;
+  return RunOf(Call({.method = "POST", .body = Dump(body)}, StrCat(RunPath(id), "/fork")));
+}
+
 absl::Status Api::Delete(const std::string& id) { return Call({.method = "DELETE"}, RunPath(id)).status(); }
 
 absl::StatusOr<Page<RunInfo>> Api::List(const std::string& status, int limit, int offset) {
@@ -232,16 +255,25 @@ absl::StatusOr<Page<RunInfo>> Api::List(const std::string& status, int limit, in
   return AsPage<RunInfo>(response.body, AsRun);
 }
 
-absl::StatusOr<std::vector<StageInfo>> Api::Stages(const std::string& id) {
-  std::vector<StageInfo> stages;
+template <typename T, typename As>
+absl::StatusOr<std::vector<T>> Api::Collect(const std::string& path, As as) {
+  std::vector<T> all;
   for (int page_number = 0; page_number < kMaxPages; ++page_number) {
-    const std::string path = StrCat(RunPath(id), "/stages?", PageQuery(kMaxPage, stages.size()));
-    FABRO_ASSIGN_OR_RETURN(const HttpResponse response, Call({}, path));
-    FABRO_ASSIGN_OR_RETURN(Page<StageInfo> page, AsPage<StageInfo>(response.body, AsStage));
-    for (StageInfo& stage : page.items) stages.push_back(std::move(stage));
+    FABRO_ASSIGN_OR_RETURN(const HttpResponse response,
+                           Call({}, StrCat(path, "?", PageQuery(kMaxPage, all.size()))));
+    FABRO_ASSIGN_OR_RETURN(Page<T> page, AsPage<T>(response.body, as));
+    for (T& item : page.items) all.push_back(std::move(item));
     if (!page.has_more || page.items.empty()) break;
   }
-  return stages;
+  return all;
+}
+
+absl::StatusOr<std::vector<StageInfo>> Api::Stages(const std::string& id) {
+  return Collect<StageInfo>(StrCat(RunPath(id), "/stages"), AsStage);
+}
+
+absl::StatusOr<std::vector<CheckpointInfo>> Api::Checkpoints(const std::string& id) {
+  return Collect<CheckpointInfo>(StrCat(RunPath(id), "/checkpoints"), AsCheckpoint);
 }
 
 absl::StatusOr<std::vector<Question>> Api::Questions(const std::string& id) {

@@ -43,6 +43,15 @@ struct StageInfo {
   std::string json;
 };
 
+struct CheckpointInfo {
+  std::int64_t id = 0;
+  std::string node;
+  std::string status;
+  std::string commit;  // empty: none
+  std::optional<Timestamp> at;
+  std::string json;
+};
+
 struct QuestionOption {
   std::string key;
   std::string label;
@@ -112,6 +121,10 @@ class Api {
                                       const std::map<std::string, std::string>& vars);
   absl::StatusOr<RunInfo> Get(const std::string& id);
   absl::StatusOr<RunInfo> Control(const std::string& id, std::string_view verb);  // cancel, pause, unpause
+  absl::StatusOr<RunInfo> Rewind(const std::string& id, std::uint64_t checkpoint);
+  absl::StatusOr<RunInfo> Fork(const std::string& id, std::optional<std::uint64_t> checkpoint,
+                               const std::optional<std::string>& title);
+  absl::StatusOr<std::vector<CheckpointInfo>> Checkpoints(const std::string& id);
   absl::Status Delete(const std::string& id);
   absl::StatusOr<Page<RunInfo>> List(const std::string& status, int limit, int offset);
   absl::StatusOr<std::vector<StageInfo>> Stages(const std::string& id);
@@ -127,6 +140,9 @@ class Api {
 
  private:
   absl::StatusOr<HttpResponse> Call(HttpRequest request, const std::string& path);
+  // All items of a list, page after page.
+  template <typename T, typename As>
+  absl::StatusOr<std::vector<T>> Collect(const std::string& path, As as);
   std::string RunPath(const std::string& id) const;
 
   HttpClient& http_;

@@ -171,6 +171,32 @@ int ControlRun(Api& api, const ControlOptions& options, bool json) {
   return kExitOk;
 }
 
+int RewindRun(Api& api, const RewindOptions& options, bool json) {
+  const absl::StatusOr<std::string> id = ResolveRun(api, options.id);
+  if (!id.ok()) return Fail(id.status(), api.server());
+  const absl::StatusOr<RunInfo> run = api.Rewind(*id, options.checkpoint);
+  if (!run.ok()) return Fail(run.status(), api.server());
+  if (json) {
+    PrintJsonLine(run->json);
+  } else {
+    Print({{StrCat(run->id, " is back at checkpoint ", options.checkpoint, ", ", CleanLine(run->status))}});
+  }
+  return kExitOk;
+}
+
+int ForkRun(Api& api, const ForkOptions& options, bool json) {
+  const absl::StatusOr<std::string> id = ResolveRun(api, options.id);
+  if (!id.ok()) return Fail(id.status(), api.server());
+  const absl::StatusOr<RunInfo> run = api.Fork(*id, options.checkpoint, options.title);
+  if (!run.ok()) return Fail(run.status(), api.server());
+  if (json) {
+    PrintJsonLine(run->json);
+  } else {
+    Print({{run->id}});
+  }
+  return kExitOk;
+}
+
 int DrawGraph(Api& api, const GraphOptions& options) {
   const absl::StatusOr<std::string> id = ResolveRun(api, options.id);
   if (!id.ok()) return Fail(id.status(), api.server());

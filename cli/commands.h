@@ -15,6 +15,9 @@ int ShowRun(Api& api, const ShowRunOptions& options, bool json);
 int ShowEvents(Api& api, const EventsOptions& options, bool json, SignalPipe& signals);
 int AnswerQuestion(Api& api, const AnswerOptions& options);
 int ControlRun(Api& api, const ControlOptions& options, bool json);
+int ListCheckpoints(Api& api, const CheckpointsOptions& options, bool json);
+int RewindRun(Api& api, const RewindOptions& options, bool json);
+int ForkRun(Api& api, const ForkOptions& options, bool json);
 int DrawGraph(Api& api, const GraphOptions& options);
 int CheckConfig(const ConfigCheckOptions& options, bool json);
 

@@ -42,6 +42,9 @@ struct Dispatch {
   int operator()(const EventsOptions& options) const { return ShowEvents(api, options, json, signals); }
   int operator()(const AnswerOptions& options) const { return AnswerQuestion(api, options); }
   int operator()(const ControlOptions& options) const { return ControlRun(api, options, json); }
+  int operator()(const CheckpointsOptions& options) const { return ListCheckpoints(api, options, json); }
+  int operator()(const RewindOptions& options) const { return RewindRun(api, options, json); }
+  int operator()(const ForkOptions& options) const { return ForkRun(api, options, json); }
   int operator()(const GraphOptions& options) const { return DrawGraph(api, options); }
   int operator()(const ConfigCheckOptions& options) const { return CheckConfig(options, json); }
   // Taken before a client is made.

@@ -146,6 +146,27 @@ int ListRuns(Api& api, const PsOptions& options, bool json) {
   return kExitOk;
 }
 
+int ListCheckpoints(Api& api, const CheckpointsOptions& options, bool json) {
+  const absl::StatusOr<std::string> id = ResolveRun(api, options.id);
+  if (!id.ok()) return Fail(id.status(), api.server());
+  const absl::StatusOr<std::vector<CheckpointInfo>> checkpoints = api.Checkpoints(*id);
+  if (!checkpoints.ok()) return Fail(checkpoints.status(), api.server());
+  if (json) {
+    WriteText(STDOUT_FILENO, JsonList(*checkpoints) + "\n");
+    return kExitOk;
+  }
+  std::vector<std::vector<Span>> rows;
+  for (const CheckpointInfo& checkpoint : *checkpoints) {
+    rows.push_back({{std::to_string(checkpoint.id)},
+                    {CleanLine(checkpoint.node)},
+                    {CleanLine(checkpoint.status), ToneOf(checkpoint.status)},
+                    {When(checkpoint.at)},
+                    {CleanLine(checkpoint.commit.substr(0, 12))}});
+  }
+  PrintLines(Table({"ID", "NODE", "STATUS", "MADE", "COMMIT"}, rows, StyleOf(STDOUT_FILENO)));
+  return kExitOk;
+}
+
 int ShowRun(Api& api, const ShowRunOptions& options, bool json) {
   const absl::StatusOr<std::string> id = ResolveRun(api, options.id);
   if (!id.ok()) return Fail(id.status(), api.server());

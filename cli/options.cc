@@ -95,6 +95,19 @@ class Builder {
     AddId(sub, options->id);
   }
 
+  void AddHistory() {
+    CLI::App* checkpoints =
+        Client("checkpoints", "List where a run can be taken back to or forked from", checkpoints_);
+    AddId(checkpoints, checkpoints_.id);
+    CLI::App* rewind = Client("rewind", "Take a run back to one of its checkpoints", rewind_);
+    AddId(rewind, rewind_.id);
+    rewind->add_option("CHECKPOINT", rewind_.checkpoint, "A number that fabro checkpoints lists")->required();
+    CLI::App* fork = Client("fork", "Start a new run from a checkpoint of another", fork_);
+    AddId(fork, fork_.id);
+    fork->add_option("CHECKPOINT", fork_.checkpoint, "A number that fabro checkpoints lists; the last one");
+    fork->add_option("--title", fork_.title, "A title for lists, instead of the other run's");
+  }
+
   void AddGraph() {
     CLI::App* sub = Client("graph", "Draw a run's workflow as SVG", graph_);
     AddId(sub, graph_.id);
@@ -234,6 +247,9 @@ class Builder {
   EventsOptions events_;
   AnswerOptions answer_;
   std::map<std::string, std::unique_ptr<ControlOptions>> control_;
+  CheckpointsOptions checkpoints_;
+  RewindOptions rewind_;
+  ForkOptions fork_;
   GraphOptions graph_;
   ConfigCheckOptions config_check_;
   HealthOptions health_;
@@ -260,6 +276,7 @@ ParsedArguments ParseArguments(const std::vector<std::string>& args, const std::
   builder.AddControl("pause", "Hold a run before its next stage");
   builder.AddControl("unpause", "Let a paused run go on");
   builder.AddControl("delete", "Forget a run that has ended");
+  builder.AddHistory();
   builder.AddGraph();
   builder.AddConfig();
   builder.AddHealth(with_serve);

@@ -56,6 +56,21 @@ struct ControlOptions {
   std::string id;
 };
 
+struct CheckpointsOptions {
+  std::string id;
+};
+
+struct RewindOptions {
+  std::string id;
+  std::uint64_t checkpoint = 0;
+};
+
+struct ForkOptions {
+  std::string id;
+  std::optional<std::uint64_t> checkpoint;  // not set: the last one
+  std::optional<std::string> title;
+};
+
 struct GraphOptions {
   std::string id;
   std::string output;  // empty: standard output
@@ -72,9 +87,9 @@ struct HealthOptions {
   std::optional<std::string> config_path;
 };
 
-using Command =
-    std::variant<RunOptions, ValidateOptions, PsOptions, ShowRunOptions, EventsOptions, AnswerOptions,
-                 ControlOptions, GraphOptions, ConfigCheckOptions, HealthOptions, ServeOptions>;
+using Command = std::variant<RunOptions, ValidateOptions, PsOptions, ShowRunOptions, EventsOptions,
+                             AnswerOptions, ControlOptions, CheckpointsOptions, RewindOptions, ForkOptions,
+                             GraphOptions, ConfigCheckOptions, HealthOptions, ServeOptions>;
 
 struct Arguments {
   std::string server;  // without a '/' at its end

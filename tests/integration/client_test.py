@@ -108,6 +108,21 @@ class Client(Case):
         self.fabro("delete", run)
         self.fabro("show", run, code=1)
 
+    def test_going_back(self):
+        run = self.fabro("run", self.file(GATE), "--detach").strip()
+        self.server.await_question(run)
+        first, = json.loads(self.fabro("checkpoints", run, "--json"))
+        self.assertEqual(first["node_id"], "s")
+        self.assertIn(str(first["id"]), self.fabro("checkpoints", run))
+        self.assertIn(f"is back at checkpoint {first['id']}", self.fabro("rewind", run, first["id"]))
+        fork = self.fabro("fork", run, first["id"], "--title", "Other").strip()
+        self.assertEqual(self.server.get("/runs").json["data"][0]["title"], "Other")
+        for each in (run, fork):
+            self.server.await_question(each)
+            self.fabro("cancel", each)
+        self.fabro("rewind", run, first["id"], code=1)
+        self.fabro("rewind", run, code=2)
+
     def test_no_server(self):
         done = subprocess.run([binary("fabro"), "--server", "http://127.0.0.1:1", "ps"], capture_output=True, text=True, timeout=PATIENCE, check=False)
         self.assertEqual(done.returncode, 3)

@@ -5,6 +5,7 @@
 #include "core/engine/views.h"
 #include "core/rpc/services/convert.h"
 #include "core/rpc/services/services.h"
+#include "core/rpc/services/stage_turns.h"
 #include "fabro/v1/internals.grpc.pb.h"
 
 namespace fabro::rpc {
@@ -34,6 +35,13 @@ class RunInternalsService final : public v1::RunInternalsService::CallbackServic
     return RunUnary(edge_, context, "ListRunStages", *request, [this, request, response](const CallContext&) {
       return HandleStages(*request, *response);
     });
+  }
+  grpc::ServerUnaryReactor* ListStageTurns(grpc::CallbackServerContext* context,
+                                           const v1::ListStageTurnsRequest* request,
+                                           v1::PaginatedStageTurnList* response) override {
+    return RunUnary(
+        edge_, context, "ListStageTurns", *request,
+        [this, request, response](const CallContext&) { return HandleTurns(*request, *response); });
   }
   grpc::ServerUnaryReactor* RetrieveRunSettings(grpc::CallbackServerContext* context,
                                                 const v1::RetrieveRunSettingsRequest* request,
@@ -120,6 +128,21 @@ class RunInternalsService final : public v1::RunInternalsService::CallbackServic
     const auto size = static_cast<std::int64_t>(stages.size());
     for (std::int64_t i = page.offset; i < size && i < page.offset + page.limit; ++i) {
       Put(stages[static_cast<std::size_t>(i)], response.add_data());
+    }
+    response.mutable_meta()->set_has_more(page.offset + page.limit < size);
+    co_return absl::OkStatus();
+  }
+
+  Task<absl::Status> HandleTurns(const v1::ListStageTurnsRequest& request,
+                                 v1::PaginatedStageTurnList& response) {
+    FABRO_CO_ASSIGN_OR_RETURN(runtime::LoadedRun run, co_await Read(request.id()));
+    FABRO_CO_ASSIGN_OR_RETURN(
+        std::vector<v1::StageTurn> turns,
+        co_await StageTurnsOf(backend_.store, backend_.redactor, std::move(run), request.stage_id()));
+    const Page page = PageOf(request);
+    const auto size = static_cast<std::int64_t>(turns.size());
+    for (std::int64_t i = page.offset; i < size && i < page.offset + page.limit; ++i) {
+      *response.add_data() = std::move(turns[static_cast<std::size_t>(i)]);
     }
     response.mutable_meta()->set_has_more(page.offset + page.limit < size);
     co_return absl::OkStatus();

@@ -12,6 +12,7 @@
 #include "core/rpc/audit.h"
 #include "core/rpc/services/convert.h"
 #include "core/rpc/services/graph_svg.h"
+#include "core/rpc/services/run_history.h"
 #include "core/rpc/services/services.h"
 #include "core/security/digest.h"
 #include "core/workflow/load.h"
@@ -146,6 +147,28 @@ class RunService final
                                        v1::RunStatusResponse* response) override {
     return Command<engine::Unpause>(context, "UnpauseRun", *request, response);
   }
+  grpc::ServerUnaryReactor* ListRunCheckpoints(grpc::CallbackServerContext* context,
+                                               const v1::ListRunCheckpointsRequest* request,
+                                               v1::PaginatedCheckpointList* response) override {
+    return RunUnary(edge_, context, "ListRunCheckpoints", *request,
+                    [this, request, response](const CallContext&) {
+                      return ListCheckpoints(backend_, *request, *response);
+                    });
+  }
+  grpc::ServerUnaryReactor* RewindRun(grpc::CallbackServerContext* context,
+                                      const v1::RewindRunRequest* request,
+                                      v1::RunStatusResponse* response) override {
+    return RunUnary(edge_, context, "RewindRun", *request,
+                    [this, request, response](const CallContext& call) {
+                      return rpc::RewindRun(backend_, call, *request, *response);
+                    });
+  }
+  grpc::ServerUnaryReactor* ForkRun(grpc::CallbackServerContext* context, const v1::ForkRunRequest* request,
+                                    v1::RunStatusResponse* response) override {
+    return RunUnary(edge_, context, "ForkRun", *request, [this, request, response](const CallContext& call) {
+      return rpc::ForkRun(backend_, call, *request, *response);
+    });
+  }
   grpc::ServerUnaryReactor* RetrieveRunGraph(grpc::CallbackServerContext* context,
                                              const v1::RetrieveRunGraphRequest* request,
                                              v1::RetrieveRunGraphResponse* response) override {
@@ -206,18 +229,11 @@ class RunService final
     FABRO_CO_RETURN_IF_ERROR(CheckVariables(request.vars()));
     FABRO_CO_RETURN_IF_ERROR(CheckSettings(request.settings()));
     FABRO_CO_ASSIGN_OR_RETURN(runtime::NewRun run, MakeRun(call, request, now));
-    const std::size_t waiting = backend_.admission.counts().waiting_new;
-    if (backend_.max_queued_runs > 0 && waiting >= backend_.max_queued_runs) {
-      ErrorDetail detail;
-      detail.reason = Reason::kLimit;
-      detail.retry_after = std::chrono::seconds(5);
-      co_return Error(absl::StatusCode::kResourceExhausted, detail,
-                      StrCat("The queue is full: ", waiting, " runs are waiting. Try again later."));
-    }
+    FABRO_CO_RETURN_IF_ERROR(CheckQueue(backend_));
     // Said before the commit, because a repeated request must be given the same answer.
     storage::RunRow shown = run.row;
     shown.status = RunStatus::kQueued;
-    shown.queue_position = static_cast<std::int64_t>(waiting) + 1;
+    shown.queue_position = static_cast<std::int64_t>(backend_.admission.counts().waiting_new) + 1;
     Put(shown, &response);
     if (idempotency) {
       idempotency->response = response.SerializeAsString();
