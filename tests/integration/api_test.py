@@ -45,7 +45,8 @@ class Refusals(Case):
         spec = server.get("/openapi.json").json
         built = {"/", "/health", "/health/live", "/health/ready", "/openapi.json", "/user", "/metrics", "/audit", "/runs", "/runs/validate", "/runs/{id}",
                  *(f"/runs/{{id}}/{word}" for word in ("cancel", "pause", "unpause", "graph", "events", "questions", "questions/{qid}/answer",
-                                                       "checkpoint", "context", "stages", "settings", "files"))}
+                                                       "checkpoint", "checkpoints", "rewind", "fork", "context", "stages", "stages/{stageId}/turns",
+                                                       "settings", "files"))}
         unbuilt = 0
         for path, methods in spec["paths"].items():
             if path in built:
