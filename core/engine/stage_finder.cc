@@ -20,8 +20,7 @@ absl::Status Parse(std::string_view bytes, Message& message) {
       message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
     return absl::OkStatus();
   }
-  return Error(absl::StatusCode::kDataLoss, Reason::kInternal, "",
-               "the run's log: a record is not readable");
+  return Error(absl::StatusCode::kDataLoss, Reason::kInternal, "", "the run's log: a record is not readable");
 }
 
 }  // namespace

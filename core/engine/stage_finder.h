@@ -9,14 +9,15 @@
 
 namespace fabro::engine {
 
-// Events name the node, which may be visited often and at once in several branches; which visit a record belongs
-// to comes out of folding the log from its beginning.
+// Events name the node, which may be visited often and at once in several branches; which visit a record
+// belongs to comes out of folding the log from its beginning.
 class StageFinder {
  public:
   StageFinder(std::shared_ptr<const workflow::Graph> graph, std::string stage_id);
   ~StageFinder();
 
-  // Takes the log's next record: whether it is one of the stage's. DataLoss when the log does not fit together.
+  // Takes the log's next record: whether it is one of the stage's. DataLoss when the log does not fit
+  // together.
   absl::StatusOr<bool> Take(const RecordView& record);
 
   // No later record is one of the stage's.

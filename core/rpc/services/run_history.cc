@@ -58,8 +58,8 @@ Task<absl::Status> RewindRun(const Backend& backend, const CallContext& call,
   co_return absl::OkStatus();
 }
 
-Task<absl::Status> ForkRun(const Backend& backend, const CallContext& call,
-                           const v1::ForkRunRequest& request, v1::RunStatusResponse& response) {
+Task<absl::Status> ForkRun(const Backend& backend, const CallContext& call, const v1::ForkRunRequest& request,
+                           v1::RunStatusResponse& response) {
   FABRO_CO_ASSIGN_OR_RETURN(const storage::RunRow row, co_await FindRun(backend.store, request.id()));
   FABRO_CO_RETURN_IF_ERROR(CheckQueue(backend));
   const Timestamp now = backend.clock.Now();

@@ -20,8 +20,8 @@ Task<absl::Status> ListCheckpoints(const Backend& backend, const v1::ListRunChec
                                    v1::PaginatedCheckpointList& response);
 Task<absl::Status> RewindRun(const Backend& backend, const CallContext& call,
                              const v1::RewindRunRequest& request, v1::RunStatusResponse& response);
-Task<absl::Status> ForkRun(const Backend& backend, const CallContext& call,
-                           const v1::ForkRunRequest& request, v1::RunStatusResponse& response);
+Task<absl::Status> ForkRun(const Backend& backend, const CallContext& call, const v1::ForkRunRequest& request,
+                           v1::RunStatusResponse& response);
 
 // ResourceExhausted when as many new runs wait as may.
 absl::Status CheckQueue(const Backend& backend);

@@ -20,9 +20,9 @@ namespace fabro::rpc {
 // What a turn shows of a stage's output: its beginning and its end.
 inline constexpr std::size_t kMaxTurnOutput = std::size_t{256} << 10;
 
-// Read from the run's log. Of a command each attempt is a tool's use (`shell` or `python`), of a gate the question
-// with its answer (`human`), of a model stage its prompt and what came back; other stages have no turns. NotFound:
-// the run has no such stage.
+// Read from the run's log. Of a command each attempt is a tool's use (`shell` or `python`), of a gate the
+// question with its answer (`human`), of a model stage its prompt and what came back; other stages have no
+// turns. NotFound: the run has no such stage.
 Task<absl::StatusOr<std::vector<v1::StageTurn>>> StageTurnsOf(storage::Store& store,
                                                               const events::Redactor& redactor,
                                                               runtime::LoadedRun run, std::string stage_id);
