@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <vector>
 
+#include "core/app/live_config.h"
 #include "core/async/task_scope.h"
 #include "core/base/log.h"
 #include "core/base/status_macros.h"
@@ -113,6 +114,7 @@ struct CoreApp::Parts {
   Parts(Runtime& r, CoreOptions o, std::unique_ptr<storage::Store> s)
       : runtime(r),
         options(std::move(o)),
+        current(options.config),
         runs_dir(options.config.storage_dir + "/runs"),
         store(std::move(s)),
         redactor(options.environment.values()),
@@ -186,7 +188,8 @@ struct CoreApp::Parts {
                         [this] { return draining.load(); },
                         readiness,
                         call_metrics,
-                        DatabasePath(options.config.storage_url)};
+                        DatabasePath(options.config.storage_url),
+                        [this] { return current.Get(); }};
   }
 
   absl::Status Serve();
@@ -196,6 +199,7 @@ struct CoreApp::Parts {
 
   Runtime& runtime;
   const CoreOptions options;
+  CurrentConfig current;
   const std::string runs_dir;
   std::atomic<bool> draining = false;
   std::unique_ptr<storage::Store> store;
@@ -333,6 +337,7 @@ void CoreApp::Apply(const config::ServerConfig& config) {
   Parts& p = *parts_;
   p.admission.SetSlots(static_cast<std::size_t>(config.max_concurrent_runs));
   p.access.Set(AccessListsOf(config.access));
+  p.current.Set(config);
 }
 
 void CoreApp::Stop(std::chrono::milliseconds grace) {

@@ -125,15 +125,6 @@ Key OptionalList(std::string_view name, std::string_view wanted, At at) {
   return key;
 }
 
-// Known, so that a file made for the whole product is no nuisance, but not kept.
-Key Hooks() {
-  return {.name = "hooks",
-          .wanted = "a list of tables",
-          .assign = [](ServerConfig&, const Value&) { return true; },
-          .read = [](const ServerConfig&) -> std::optional<Value> { return std::nullopt; },
-          .unbuilt = "this version runs no hooks"};
-}
-
 Key Live(Key key) {
   key.is_live = true;
   return key;
@@ -154,7 +145,6 @@ std::vector<Key> MakeKeys() {
   const std::string_view kNoModels = "this version calls no models";
   const std::string_view kNoUsers = "this version signs nobody in";
   const std::string_view kNames = "a list of names: \"alice\", or \"cn:NAME\" for a certificate's holder";
-  const std::string_view kUnused = "this version does not use it";
   const std::string_view kLocalOnly = "this version runs commands on the host only";
   return {
       Path("storage_dir", AT(storage_dir)),
@@ -209,14 +199,12 @@ std::vector<Key> MakeKeys() {
       Unbuilt(kLocalOnly, OneOf("sandbox.docker.network", "\"none\" or \"allow\"", {"none", "allow"},
                                 AT(sandbox.docker_network))),
 
-      Live(Unbuilt(kUnused, Secret(Plain("vars", "a table of texts", AT(vars))))),
-      Live(Unbuilt(kUnused, Plain("setup.commands", "a list of texts", AT(setup_commands)))),
-      Live(Unbuilt(kUnused, Number("setup.timeout_ms", "a whole number of milliseconds", 0, 86'400'000,
-                                   AT(setup_timeout_ms)))),
-      Live(Unbuilt(kUnused,
-                   Plain("checkpoint.exclude_globs", "a list of texts", AT(checkpoint_exclude_globs)))),
-      Live(Unbuilt(kUnused, Plain("assets.include", "a list of texts", AT(assets_include)))),
-      Live(Hooks()),
+      Live(Secret(Plain("vars", "a table of texts", AT(vars)))),
+      Live(Plain("setup.commands", "a list of texts", AT(setup_commands))),
+      Live(Number("setup.timeout_ms", "a whole number of milliseconds", 0, 86'400'000, AT(setup_timeout_ms))),
+      Live(Plain("checkpoint.exclude_globs", "a list of texts", AT(checkpoint_exclude_globs))),
+      Live(Plain("assets.include", "a list of texts", AT(assets_include))),
+      Live(Secret(Plain("hooks", "a list of tables", AT(hooks)))),
       [] {
         Key key = Plain("workflows.dirs", "a list of paths", AT(workflow_dirs));
         key.is_path = true;

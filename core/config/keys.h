@@ -16,7 +16,7 @@ namespace fabro::config {
 
 // A value as TOML knows it, before and after the typed structs. A list of tables that name their `type`
 // ([[api.authentication_strategies]]) is a list of those names.
-using Value = std::variant<std::string, std::int64_t, bool, StringList, StringMap, StringListMap>;
+using Value = std::variant<std::string, std::int64_t, bool, StringList, StringMap, StringListMap, HookList>;
 
 struct Key {
   std::string_view name;    // dotted: "api.port"

@@ -5,6 +5,7 @@
 #include "core/base/error.h"
 #include "core/base/status_macros.h"
 #include "core/base/strings.h"
+#include "core/config/hooks.h"
 #include "core/config/keys.h"
 #include "core/config/read_file.h"
 #include "core/config/toml_reader.h"
@@ -69,6 +70,7 @@ class Loader {
   explicit Loader(std::string home) : home_(std::move(home)) {}
 
   void Apply(const Setting& setting) {
+    if (setting.hook) return hooks_.Take(setting, errors_, loaded_.warnings);
     const Key* key = FindKey(setting.key);
     if (key == nullptr) {
       if (IsSection(setting.key)) {
@@ -114,6 +116,7 @@ class Loader {
       }
       Apply(setting);
     }
+    loaded_.config.hooks = hooks_.Finish(errors_);
   }
 
   // Where the second .env lies, once the file and the flags have been read.
@@ -132,6 +135,7 @@ class Loader {
  private:
   const std::string home_;
   Loaded loaded_{.config = {.storage_dir = "~/.fabro"}};
+  HookReader hooks_;
   std::vector<std::string> errors_;
 };
 

@@ -4,6 +4,7 @@
 #include <cctype>
 
 #include "core/base/strings.h"
+#include "core/config/hooks.h"
 #include "core/config/keys.h"
 
 namespace fabro::config {
@@ -36,6 +37,12 @@ Value Masked(const Key& key, Value value) {
   if (auto* map = std::get_if<StringMap>(&value)) {
     for (auto& [name, text] : *map) text = kMask;
   }
+  if (auto* hooks = std::get_if<HookList>(&value)) {
+    for (Hook& hook : *hooks) {
+      for (auto& [name, text] : hook.headers) text = kMask;
+      hook.url = MaskUrl(hook.url);
+    }
+  }
   return value;
 }
 
@@ -64,6 +71,32 @@ struct Writer {
   }
   void operator()(const StringMap& map) const { Table(map); }
   void operator()(const StringListMap& map) const { Table(map); }
+  void operator()(const HookList& hooks) const {
+    out += '[';
+    for (std::size_t i = 0; i < hooks.size(); ++i) {
+      if (i > 0) out += toml ? ", " : ",";
+      Table(FieldsOf(hooks[i]));
+    }
+    out += ']';
+  }
+  void operator()(const Value& value) const { std::visit(*this, value); }
+
+  // What is said of the hook, so that reading it gives the same one.
+  static std::map<std::string, Value> FieldsOf(const Hook& hook) {
+    std::map<std::string, Value> fields;
+    if (!hook.name.empty()) fields["name"] = hook.name;
+    fields["event"] = std::string(ToString(hook.event));
+    if (!hook.command.empty()) fields["command"] = hook.command;
+    if (!hook.url.empty()) fields["url"] = hook.url;
+    if (!hook.headers.empty()) fields["headers"] = hook.headers;
+    if (!hook.allowed_env_vars.empty()) fields["allowed_env_vars"] = hook.allowed_env_vars;
+    if (!hook.verify_tls) fields["tls"] = std::string("no_verify");
+    if (!hook.matcher.empty()) fields["matcher"] = hook.matcher;
+    if (hook.blocking) fields["blocking"] = true;
+    fields["timeout_ms"] = static_cast<std::int64_t>(hook.timeout.count());
+    if (!hook.sandbox) fields["sandbox"] = false;
+    return fields;
+  }
 
   template <typename Map>
   void Table(const Map& map) const {

@@ -11,6 +11,8 @@
 
 namespace fabro::config {
 
+struct SandboxConfig;
+
 enum class SandboxProvider : std::uint8_t { kLocal, kBubblewrap, kDocker };
 
 // When a run works in a git worktree of its own instead of the folder itself.
@@ -26,6 +28,8 @@ struct SandboxBounds {
   std::int64_t memory_bytes = 0;  // 0: no limit, as in the two below
   std::int64_t max_processes = 0;
   std::int64_t cpu_seconds = 0;
+
+  bool operator==(const SandboxBounds&) const = default;
 };
 
 struct SandboxSettings {
@@ -36,6 +40,8 @@ struct SandboxSettings {
   std::string docker_image;
   WorktreeMode worktree_mode = WorktreeMode::kClean;
   bool preserve = false;  // the working directory's worktree stays after the run
+
+  bool operator==(const SandboxSettings&) const = default;
 };
 
 enum class HookEvent : std::uint8_t {
@@ -61,7 +67,12 @@ struct Hook {
   bool blocking = false;  // waited for, and may veto
   bool sandbox = true;    // a command runs where the stages do, else on the host
   std::chrono::milliseconds timeout{60'000};
+
+  bool operator==(const Hook&) const = default;
 };
+
+// What the server's own settings say of every run's sandbox.
+SandboxSettings SandboxSettingsOf(const SandboxConfig& config);
 
 struct RunSettings {
   std::string work_dir;  // absolute; empty: a folder of the run's own
@@ -73,6 +84,9 @@ struct RunSettings {
   std::vector<std::string> assets_include;
   std::string llm_provider;
   std::string llm_model;
+  std::map<std::string, std::vector<std::string>> llm_fallbacks;  // provider -> those to turn to, in order
+
+  bool operator==(const RunSettings&) const = default;
 };
 
 }  // namespace fabro::config

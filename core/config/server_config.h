@@ -9,12 +9,14 @@
 #include <vector>
 
 #include "core/base/log.h"
+#include "core/config/run_settings.h"
 
 namespace fabro::config {
 
 using StringList = std::vector<std::string>;
 using StringMap = std::map<std::string, std::string>;
 using StringListMap = std::map<std::string, StringList>;
+using HookList = std::vector<Hook>;
 
 enum class AuthStrategy : std::uint8_t { kJwt, kMtls };
 
@@ -72,6 +74,9 @@ struct SandboxConfig {
   std::int64_t bubblewrap_cpu_seconds = 0;
   std::string docker_image;
   std::string docker_network = "none";
+  std::int64_t docker_memory_mb = 0;  // as those of bubblewrap
+  std::int64_t docker_max_processes = 0;
+  std::int64_t docker_cpu_seconds = 0;
 };
 
 struct LogConfig {
@@ -115,6 +120,7 @@ struct ServerConfig {
   std::int64_t setup_timeout_ms = 0;  // 0: the default of a command
   StringList checkpoint_exclude_globs;
   StringList assets_include;
+  HookList hooks;
   StringList workflow_dirs;  // STORAGE/workflows and ./.fabro/workflows unless set
   LogConfig log;
   bool retros = true;

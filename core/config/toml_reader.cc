@@ -94,6 +94,26 @@ std::optional<Value> ForKey(const Key& key, std::optional<Value> value) {
   return value;
 }
 
+// Each table of the list as "hooks[N]", then each of its values as "hooks[N].FIELD". A list that holds
+// anything else is one setting of no value.
+void WalkHooks(const toml::array& array, std::string_view file, std::vector<Setting>& settings) {
+  for (std::size_t i = 0; i < array.size(); ++i) {
+    const toml::table* table = array[i].as_table();
+    const std::string name = StrCat("hooks[", i, ']');
+    settings.push_back({.key = "hooks", .where = Where(file, array[i].source()), .shown = Shown(array[i])});
+    if (table == nullptr) continue;
+    settings.back().key = name;
+    settings.back().hook = i;
+    for (const auto& [field, node] : *table) {
+      settings.push_back({.key = StrCat(name, '.', field.str()),
+                          .where = Where(file, node.source()),
+                          .shown = Shown(node),
+                          .value = AsValue(node),
+                          .hook = i});
+    }
+  }
+}
+
 // Depth is bounded by the parser of toml++ (256).
 void Walk(const toml::table& table, const std::string& prefix, std::string_view file,
           std::vector<Setting>& settings) {
@@ -104,12 +124,13 @@ void Walk(const toml::table& table, const std::string& prefix, std::string_view 
       Walk(*node.as_table(), StrCat(key_name, "."), file, settings);
       continue;
     }
+    if (key_name == "hooks" && node.is_array()) {
+      WalkHooks(*node.as_array(), file, settings);
+      continue;
+    }
     Setting setting{.key = key_name, .where = Where(file, node.source()), .shown = Shown(node)};
     setting.value = AsValue(node);
-    if (key != nullptr) {
-      setting.value = ForKey(*key, std::move(setting.value));
-      if (key->name == "hooks" && node.is_array()) setting.value = StringList();  // tables of another shape
-    }
+    if (key != nullptr) setting.value = ForKey(*key, std::move(setting.value));
     settings.push_back(std::move(setting));
   }
 }

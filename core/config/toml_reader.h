@@ -14,13 +14,15 @@ namespace fabro::config {
 // One value of the file, under its dotted name.
 struct Setting {
   std::string key;
-  std::string where;           // "file:line:column"
-  std::string shown;           // the value for messages, short: "abc", 3, a table
-  std::optional<Value> value;  // nothing: of a kind that no key takes
+  std::string where;                // "file:line:column"
+  std::string shown;                // the value for messages, short: "abc", 3, a table
+  std::optional<Value> value;       // nothing: of a kind that no key takes
+  std::optional<std::size_t> hook;  // which of [[hooks]] it is a part of
 };
 
 // Tables are walked until a name that is a key is met, so an unknown table gives one setting for each value
-// in it. InvalidArgument "file:line:column: ..." when the text is no TOML.
+// in it. Of [[hooks]] each table is a setting "hooks[N]", before those of its values, "hooks[N].FIELD".
+// InvalidArgument "file:line:column: ..." when the text is no TOML.
 absl::StatusOr<std::vector<Setting>> ReadToml(std::string_view text, std::string_view file);
 
 }  // namespace fabro::config

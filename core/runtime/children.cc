@@ -6,6 +6,7 @@
 #include "core/base/status_macros.h"
 #include "core/base/strings.h"
 #include "core/engine/outcome.h"
+#include "core/runtime/run_settings.h"
 #include "core/runtime/supervisor.h"
 #include "core/workflow/load.h"
 
@@ -45,11 +46,11 @@ absl::StatusOr<NewRun> MakeChild(const storage::RunRow& parent, const engine::St
   run.row.labels = parent.labels;
   run.row.priority = parent.priority;
   run.graph = loaded.graph;
-  run.work_dir = child.work_dir;
   run.source.source = std::move(source);
   run.source.traceparent = of_parent.traceparent;
   run.source.vars_json = std::move(of_parent.vars_json);
-  FABRO_ASSIGN_OR_RETURN(run.source.settings_json, WithWorkDir(of_parent.settings_json, child.work_dir));
+  FABRO_ASSIGN_OR_RETURN(run.settings, SettingsFromJson(of_parent.settings_json));
+  run.settings.work_dir = child.work_dir;
   return run;
 }
 

@@ -9,6 +9,7 @@
 #include "core/base/log.h"
 #include "core/base/status_macros.h"
 #include "core/base/strings.h"
+#include "core/runtime/run_settings.h"
 
 namespace fabro::runtime {
 namespace {
@@ -81,7 +82,8 @@ Task<absl::StatusOr<storage::RunRow>> Supervisor::Create(NewRun run) {
   seed.id = row.id;
   seed.graph = run.graph;
   seed.goal = row.goal;
-  seed.work_dir = run.work_dir.empty() ? DefaultWorkDir(work_.runs_dir, row.id) : run.work_dir;
+  seed.work_dir =
+      run.settings.work_dir.empty() ? DefaultWorkDir(work_.runs_dir, row.id) : run.settings.work_dir;
   seed.traceparent = run.source.traceparent;
   const std::string work_dir = seed.work_dir;
   engine::Machine machine = engine::Machine::Create(std::move(seed));
@@ -90,12 +92,13 @@ Task<absl::StatusOr<storage::RunRow>> Supervisor::Create(NewRun run) {
   storage::CreateRun create;
   create.row = row;
   create.source = std::move(run.source);
+  FABRO_CO_ASSIGN_OR_RETURN(create.source.settings_json, SettingsToJson(run.settings));
   storage::WriteBatch write;
   if (run.idempotency) write.writes.emplace_back(*std::move(run.idempotency));
   if (run.audit) write.writes.emplace_back(*std::move(run.audit));
   write.writes.emplace_back(std::move(create));
   LoadedRun made{std::move(machine), std::move(row), work_dir, std::move(run.graph),
-                 SettingsOf(run.work_dir)};
+                 std::make_shared<const config::RunSettings>(std::move(run.settings))};
   co_return co_await Make(std::move(made), std::move(write));
 }
 

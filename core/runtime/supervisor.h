@@ -19,10 +19,10 @@
 namespace fabro::runtime {
 
 struct NewRun {
-  storage::RunRow row;  // id, texts, labels, priority and creation are taken; the rest is set here
-  storage::RunSource source;
+  storage::RunRow row;        // id, texts, labels, priority and creation are taken; the rest is set here
+  storage::RunSource source;  // its settings are set here
   std::shared_ptr<const workflow::Graph> graph;
-  std::string work_dir;                               // empty: the default
+  config::RunSettings settings;
   std::optional<storage::PutIdempotent> idempotency;  // remembered in the same transaction
   std::optional<storage::AppendAudit> audit;          // so is this
 };

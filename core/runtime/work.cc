@@ -5,6 +5,7 @@
 
 #include "core/base/error.h"
 #include "core/base/status_macros.h"
+#include "core/runtime/run_settings.h"
 #include "core/workflow/load.h"
 
 namespace fabro::runtime {
@@ -25,15 +26,6 @@ std::string DefaultWorkDir(const std::string& runs_dir, RunId run) {
   return runs_dir + "/" + run.ToString() + "/work";
 }
 
-absl::StatusOr<ExecutionSettings> ParseSettings(const std::string& settings_json) {
-  FABRO_ASSIGN_OR_RETURN(const google::protobuf::Struct object, ParseObject(settings_json, "settings"));
-  ExecutionSettings settings;
-  if (const auto found = object.fields().find("work_dir"); found != object.fields().end()) {
-    settings.work_dir = found->second.string_value();
-  }
-  return settings;
-}
-
 absl::StatusOr<workflow::Variables> ParseVariables(const std::string& vars_json) {
   FABRO_ASSIGN_OR_RETURN(const google::protobuf::Struct object, ParseObject(vars_json, "variables"));
   workflow::Variables variables;
@@ -41,24 +33,8 @@ absl::StatusOr<workflow::Variables> ParseVariables(const std::string& vars_json)
   return variables;
 }
 
-absl::StatusOr<std::string> WithWorkDir(const std::string& settings_json, const std::string& work_dir) {
-  FABRO_ASSIGN_OR_RETURN(google::protobuf::Struct object, ParseObject(settings_json, "settings"));
-  (*object.mutable_fields())["work_dir"].set_string_value(work_dir);
-  std::string json;
-  if (!google::protobuf::util::MessageToJsonString(object, &json).ok()) {
-    return absl::DataLossError("stored settings cannot be written again");
-  }
-  return json;
-}
-
-std::shared_ptr<const config::RunSettings> SettingsOf(const std::string& work_dir) {
-  auto settings = std::make_shared<config::RunSettings>();
-  settings->work_dir = work_dir;
-  return settings;
-}
-
 absl::StatusOr<LoadedRun> Rebuild(storage::LoadedRun stored, const std::string& runs_dir) {
-  FABRO_ASSIGN_OR_RETURN(const ExecutionSettings settings, ParseSettings(stored.source.settings_json));
+  FABRO_ASSIGN_OR_RETURN(config::RunSettings settings, SettingsFromJson(stored.source.settings_json));
   FABRO_ASSIGN_OR_RETURN(const workflow::Variables variables, ParseVariables(stored.source.vars_json));
   workflow::LoadOptions options;
   options.goal = stored.row.goal;
@@ -82,7 +58,7 @@ absl::StatusOr<LoadedRun> Rebuild(storage::LoadedRun stored, const std::string& 
       engine::Machine::Restore(std::move(seed),
                                stored.snapshot ? std::string_view(stored.snapshot->bytes) : "", tail));
   return LoadedRun{std::move(machine), std::move(stored.row), std::move(work_dir), loaded.graph,
-                   SettingsOf(settings.work_dir)};
+                   std::make_shared<const config::RunSettings>(std::move(settings))};
 }
 
 }  // namespace fabro::runtime

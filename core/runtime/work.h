@@ -66,19 +66,7 @@ struct LoadedRun {
 
 std::string DefaultWorkDir(const std::string& runs_dir, RunId run);  // RUNS/ID/work
 
-// The settings a run was started with, as far as its execution needs them; InvalidArgument when the text is
-// not such an object.
-struct ExecutionSettings {
-  std::string work_dir;  // empty: the default
-};
-absl::StatusOr<ExecutionSettings> ParseSettings(const std::string& settings_json);
-
 absl::StatusOr<workflow::Variables> ParseVariables(const std::string& vars_json);
-// The same settings with another working directory.
-absl::StatusOr<std::string> WithWorkDir(const std::string& settings_json, const std::string& work_dir);
-
-// What a run executes with, apart from the defaults.
-std::shared_ptr<const config::RunSettings> SettingsOf(const std::string& work_dir);
 
 // Rebuilds a run from what is stored. DataLoss when it does not fit together.
 absl::StatusOr<LoadedRun> Rebuild(storage::LoadedRun stored, const std::string& runs_dir);

@@ -102,7 +102,6 @@ class RunWorld {
     run.row.workflow_name = loaded.graph->name;
     run.row.goal = loaded.graph->goal;
     run.source.source = source;
-    run.source.settings_json = "{}";
     run.source.vars_json = "{}";
     run.graph = loaded.graph;
     return run;

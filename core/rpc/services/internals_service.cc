@@ -6,6 +6,7 @@
 #include "core/rpc/services/convert.h"
 #include "core/rpc/services/services.h"
 #include "core/rpc/services/stage_turns.h"
+#include "core/runtime/run_settings.h"
 #include "fabro/v1/internals.grpc.pb.h"
 
 namespace fabro::rpc {
@@ -152,21 +153,15 @@ class RunInternalsService final : public v1::RunInternalsService::CallbackServic
                                     v1::RunSettings& response) {
     FABRO_CO_ASSIGN_OR_RETURN(const storage::RunRow row, co_await FindRun(backend_.store, request.id()));
     FABRO_CO_ASSIGN_OR_RETURN(const storage::RunSource source, co_await backend_.store.GetRunSource(row.id));
-    google::protobuf::util::JsonParseOptions lenient;
-    lenient.ignore_unknown_fields = true;
-    if (!source.settings_json.empty() &&
-        !google::protobuf::util::JsonStringToMessage(source.settings_json, &response, lenient).ok()) {
-      co_return absl::DataLossError("stored settings are unreadable");
-    }
+    FABRO_CO_ASSIGN_OR_RETURN(const config::RunSettings settings,
+                              runtime::SettingsFromJson(source.settings_json));
+    runtime::Put(settings, &response);
+    runtime::MaskSecrets(&response);
     google::protobuf::Struct vars;
     FABRO_CO_RETURN_IF_ERROR(PutJson(source.vars_json.empty() ? "{}" : source.vars_json, &vars));
     for (const auto& [name, value] : vars.fields()) {
       (*response.mutable_vars())[name] = backend_.redactor.Redact(value.string_value());
     }
-    if (response.has_sandbox()) {
-      for (auto& [name, value] : *response.mutable_sandbox()->mutable_env()) value = "REDACTED";
-    }
-    response.set_version(1);
     response.set_graph("<inline>");
     if (!row.goal.empty()) response.set_goal(row.goal);
     for (const auto& [name, value] : row.labels) (*response.mutable_labels())[name] = value;

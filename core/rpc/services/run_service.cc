@@ -1,10 +1,8 @@
 #include <google/protobuf/io/coded_stream.h>
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
-#include <google/protobuf/util/json_util.h>
 #include <grpcpp/support/byte_buffer.h>
 
 #include <algorithm>
-#include <filesystem>
 
 #include "core/base/error.h"
 #include "core/base/status_macros.h"
@@ -14,12 +12,15 @@
 #include "core/rpc/services/graph_svg.h"
 #include "core/rpc/services/run_history.h"
 #include "core/rpc/services/services.h"
+#include "core/runtime/run_settings.h"
 #include "core/security/digest.h"
 #include "core/workflow/load.h"
 #include "fabro/v1/run.grpc.pb.h"
 
 namespace fabro::rpc {
 namespace {
+
+using runtime::InvalidField;
 
 constexpr std::chrono::hours kIdempotencyLife{24};
 constexpr storage::ReadLimits kStreamRead{512, std::size_t{256} << 10};
@@ -46,13 +47,6 @@ workflow::Variables VariablesOf(const Map& vars) {
   return workflow::Variables(vars.begin(), vars.end());
 }
 
-absl::Status Invalid(std::string_view field, std::string_view what) {
-  ErrorDetail detail;
-  detail.reason = Reason::kInvalidArgument;
-  detail.fields.push_back({std::string(field), std::string(what)});
-  return Error(absl::StatusCode::kInvalidArgument, detail, StrCat(field, ' ', what));
-}
-
 // A variable's name is an identifier, as it stands behind the `$`.
 template <typename Map>
 absl::Status CheckVariables(const Map& vars) {
@@ -63,24 +57,7 @@ absl::Status CheckVariables(const Map& vars) {
           return c == '_' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
         });
     if (!good)
-      return Invalid(StrCat("vars.", TruncateUtf8(name, 40)), "must be named by letters, digits and _");
-  }
-  return absl::OkStatus();
-}
-
-// Settings that this server would have to ignore are refused: a run must not silently do without its sandbox.
-absl::Status CheckSettings(const v1::StartRunSettings& settings) {
-  if (settings.has_setup()) return Invalid("settings.setup", "is not supported by this server");
-  if (settings.hooks_size() > 0) return Invalid("settings.hooks", "are not supported by this server");
-  if (settings.has_sandbox() && settings.sandbox().has_provider() &&
-      settings.sandbox().provider() != "local") {
-    return Invalid("settings.sandbox.provider", "must be local: this server has no other sandbox");
-  }
-  if (!settings.has_work_dir()) return absl::OkStatus();
-  std::error_code failed;
-  const std::filesystem::path dir = settings.work_dir();
-  if (!dir.is_absolute() || !std::filesystem::is_directory(dir, failed)) {
-    return Invalid("settings.work_dir", "must be the absolute path of a folder on the server");
+      return InvalidField(StrCat("vars.", TruncateUtf8(name, 40)), "must be named by letters, digits and _");
   }
   return absl::OkStatus();
 }
@@ -227,7 +204,6 @@ class RunService final
       if (answered) co_return absl::OkStatus();
     }
     FABRO_CO_RETURN_IF_ERROR(CheckVariables(request.vars()));
-    FABRO_CO_RETURN_IF_ERROR(CheckSettings(request.settings()));
     FABRO_CO_ASSIGN_OR_RETURN(runtime::NewRun run, MakeRun(call, request, now));
     FABRO_CO_RETURN_IF_ERROR(CheckQueue(backend_));
     // Said before the commit, because a repeated request must be given the same answer.
@@ -265,15 +241,20 @@ class RunService final
   absl::StatusOr<runtime::NewRun> MakeRun(const CallContext& call, const v1::StartRunRequest& request,
                                           Timestamp now) {
     if (request.has_workflow()) {
-      if (request.has_dot_source()) return Invalid("workflow", "and dot_source exclude each other");
+      if (request.has_dot_source()) return InvalidField("workflow", "and dot_source exclude each other");
       return NotFound(Reason::kNotFound, request.workflow(),
                       StrCat("Workflow ", request.workflow(), " not found."));
     }
-    if (!request.has_dot_source()) return Invalid("dot_source", "is required");
+    if (!request.has_dot_source()) return InvalidField("dot_source", "is required");
+    const std::shared_ptr<const config::ServerConfig> config = backend_.config();
+    FABRO_ASSIGN_OR_RETURN(const config::RunOverrides over, runtime::OverridesOf(request.settings()));
+    config::RunSettings settings = config::Overlay(config::RunSettingsOf(*config), over);
+    FABRO_RETURN_IF_ERROR(runtime::CheckExecutable(settings));
+    workflow::Variables variables = VariablesOf(config->vars);
+    for (const auto& [name, value] : request.vars()) variables.insert_or_assign(name, value);
     workflow::LoadOptions options;
     if (request.has_goal()) options.goal = request.goal();
-    workflow::LoadResult loaded =
-        workflow::LoadWorkflow(request.dot_source(), VariablesOf(request.vars()), options);
+    workflow::LoadResult loaded = workflow::LoadWorkflow(request.dot_source(), variables, options);
     if (loaded.graph == nullptr) return Refusal(loaded.diagnostics);
 
     const events::Redactor& redactor = backend_.redactor;
@@ -291,14 +272,11 @@ class RunService final
     std::sort(row.labels.begin(), row.labels.end());
     run.audit = AuditOf(call, now, ResourceOf(row.id));
     run.graph = loaded.graph;
-    run.work_dir = request.settings().work_dir();
+    run.settings = std::move(settings);
     run.source.source = request.dot_source();
     run.source.traceparent = call.traceparent;
-    google::protobuf::util::JsonPrintOptions json;
-    json.preserve_proto_field_names = true;
-    (void)google::protobuf::util::MessageToJsonString(request.settings(), &run.source.settings_json, json);
     run.source.vars_json = "{";
-    for (const auto& [name, value] : VariablesOf(request.vars())) {
+    for (const auto& [name, value] : variables) {
       if (run.source.vars_json.size() > 1) run.source.vars_json += ',';
       AppendJsonString(run.source.vars_json, name);
       run.source.vars_json += ':';
@@ -314,10 +292,12 @@ class RunService final
       co_return NotFound(Reason::kNotFound, request.workflow(),
                          StrCat("Workflow ", request.workflow(), " not found."));
     }
-    if (!request.has_dot_source()) co_return Invalid("dot_source", "is required");
+    if (!request.has_dot_source()) co_return InvalidField("dot_source", "is required");
     FABRO_CO_RETURN_IF_ERROR(CheckVariables(request.vars()));
+    workflow::Variables variables = VariablesOf(backend_.config()->vars);
+    for (const auto& [name, value] : request.vars()) variables.insert_or_assign(name, value);
     workflow::LoadResult loaded =
-        workflow::LoadWorkflow(request.dot_source(), VariablesOf(request.vars()), workflow::LoadOptions());
+        workflow::LoadWorkflow(request.dot_source(), variables, workflow::LoadOptions());
     response.set_valid(!workflow::HasErrors(loaded.diagnostics));
     for (const workflow::Diagnostic& diagnostic : loaded.diagnostics)
       Put(diagnostic, response.add_diagnostics());
@@ -329,13 +309,13 @@ class RunService final
     if (request.has_filter_status()) {
       const std::string word = v1::RunStatus_Name(request.filter_status()).substr(sizeof("RUN_STATUS_") - 1);
       const auto status = ParseRunStatus(ToLower(word));
-      if (!status) co_return Invalid("filter[status]", "is no status");
+      if (!status) co_return InvalidField("filter[status]", "is no status");
       filter.statuses.push_back(*status);
     }
     filter.workflow_slug = request.filter_workflow();
     if (request.has_filter_parent()) {
       filter.parent = RunId::Parse(request.filter_parent());
-      if (!filter.parent) co_return Invalid("filter[parent]", "is no run's id");
+      if (!filter.parent) co_return InvalidField("filter[parent]", "is no run's id");
     }
     filter.oldest_first = request.sort() == v1::RUN_SORT_CREATED_AT;
     const Page page = PageOf(request);

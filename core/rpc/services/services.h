@@ -9,6 +9,7 @@
 #include "core/async/blocking_pool.h"
 #include "core/base/clock.h"
 #include "core/base/ids.h"
+#include "core/config/server_config.h"
 #include "core/events/event_hub.h"
 #include "core/events/redactor.h"
 #include "core/rpc/call.h"
@@ -39,7 +40,8 @@ struct Backend {
   std::function<bool()> is_draining;
   Readiness& readiness;
   const CallMetrics& calls;
-  std::string database_path;  // empty: the store is no file of ours
+  std::string database_path;                                            // empty: the store is no file of ours
+  std::function<std::shared_ptr<const config::ServerConfig>()> config;  // the settings in force
 };
 
 std::unique_ptr<grpc::Service> MakeRunService(const Edge& edge, const Backend& backend);

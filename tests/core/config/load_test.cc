@@ -212,15 +212,97 @@ TEST(ConfigText, TakesTheOldNameOfTheStorageDirectoryButNotBeside) {
 }
 
 TEST(ConfigText, ReadsTables) {
-  const auto loaded = LoadText(
-      "[vars]\na = \"1\"\n[sandbox.env]\nPATH = \"/bin\"\n[llm.fallbacks]\nx = [\"m\"]\n[[hooks]]\nn = 1\n",
-      "s", "");
+  const auto loaded =
+      LoadText("[vars]\na = \"1\"\n[sandbox.env]\nPATH = \"/bin\"\n[llm.fallbacks]\nx = [\"m\"]\n", "s", "");
   ASSERT_TRUE(loaded.ok()) << loaded.status();
   EXPECT_EQ(loaded->config.vars, (StringMap{{"a", "1"}}));
   EXPECT_EQ(loaded->config.sandbox.env, (StringMap{{"PATH", "/bin"}}));
   EXPECT_EQ(loaded->config.llm.fallbacks, (StringListMap{{"x", {"m"}}}));
-  EXPECT_TRUE(Has(loaded->warnings, "hooks has no effect"));
   EXPECT_FALSE(LoadText("[vars]\na = 1\n", "s", "").ok());
+}
+
+TEST(ConfigHooks, AreReadWithWhatTheyDoNotSayAtItsDefault) {
+  const auto loaded = LoadText(R"(
+[[hooks]]
+event = "run_start"
+command = "make check"
+blocking = true
+sandbox = false
+timeout_ms = 1500
+
+[[hooks]]
+name = "tell"
+event = "stage_failed"
+url = "https://example.org/hook"
+headers = { Authorization = "Bearer $TOKEN" }
+allowed_env_vars = ["TOKEN"]
+tls = "no_verify"
+matcher = "^build"
+)",
+                               "s", "");
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  EXPECT_TRUE(loaded->warnings.empty());
+  const HookList& hooks = loaded->config.hooks;
+  ASSERT_EQ(hooks.size(), 2U);
+  Hook command;
+  command.event = HookEvent::kRunStart;
+  command.command = "make check";
+  command.blocking = true;
+  command.sandbox = false;
+  command.timeout = std::chrono::milliseconds(1500);
+  EXPECT_EQ(hooks[0], command);
+  Hook http;
+  http.name = "tell";
+  http.event = HookEvent::kStageFailed;
+  http.kind = Hook::Kind::kHttp;
+  http.url = "https://example.org/hook";
+  http.headers = {{"Authorization", "Bearer $TOKEN"}};
+  http.allowed_env_vars = {"TOKEN"};
+  http.verify_tls = false;
+  http.matcher = "^build";
+  EXPECT_EQ(hooks[1], http);
+}
+
+// What is said of a file with one hook of these lines, the first of which is line 2.
+std::string SaidOfHook(const std::string& lines) {
+  return MessageOf(LoadText("[[hooks]]\n" + lines, "s", "").status());
+}
+
+TEST(ConfigHooks, AreRefusedWithTheirPlaceAndWhatWouldBeRight) {
+  EXPECT_EQ(SaidOfHook("command = \"x\"\n"),
+            "s:1:1: hooks[0].event: is missing; it must be \"run_start\", \"run_complete\", \"run_failed\", "
+            "\"stage_start\", \"stage_complete\" or \"stage_failed\"");
+  EXPECT_EQ(SaidOfHook("event = \"run_start\"\n"), "s:1:1: hooks[0]: needs a command or a url");
+  EXPECT_TRUE(
+      SaidOfHook("event = \"begin\"\ncommand = \"x\"\n").starts_with("s:2:9: hooks[0].event: must be "));
+  EXPECT_TRUE(SaidOfHook("event = \"run_start\"\ncommand = \"x\"\nmatcher = \"(\"\n")
+                  .starts_with("s:1:1: hooks[0].matcher: is no regular expression: "));
+  EXPECT_EQ(SaidOfHook("event = \"run_start\"\ncommand = \"x\"\ntimeout_ms = 0\n"),
+            "s:4:14: hooks[0].timeout_ms: must be a whole number from 1 to 86400000, not 0");
+  EXPECT_EQ(SaidOfHook("event = \"run_start\"\nurl = \"ftp://x\"\n"),
+            "s:1:1: hooks[0].url: must start with http:// or https://");
+  EXPECT_EQ(SaidOfHook("event = \"run_start\"\nurl = \"http://x\"\ncommand = \"x\"\ntype = \"http\"\n"),
+            "s:1:1: hooks[0].command: does not go with a url");
+  EXPECT_EQ(SaidOfHook("event = \"run_start\"\nprompt = \"Is it good?\"\n"),
+            "s:1:1: hooks[0].type: hooks of type prompt need a model, and this version calls none; use "
+            "\"command\" or "
+            "\"http\"");
+  EXPECT_TRUE(
+      MessageOf(LoadText("hooks = [1]\n", "s", "").status()).starts_with("s:1:10: hooks: must be a list of"));
+  EXPECT_FALSE(LoadText("hooks = 1\n", "s", "").ok());
+  EXPECT_TRUE(LoadText("hooks = []\n\"hooks[\" = 1\n", "s", "").ok());
+}
+
+TEST(ConfigHooks, NameTheNearestOfAFieldThatIsUnknown) {
+  const auto loaded =
+      LoadText("[[hooks]]\nevent = \"run_start\"\ncommand = \"x\"\nbloking = true\n", "s", "");
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  EXPECT_TRUE(Has(loaded->warnings, "s:4:11: hooks[0].bloking: no such setting; did you mean blocking?"));
+}
+
+TEST(ConfigHooks, DoNotShowAHeader) {
+  const std::string said = SaidOfHook("event = \"run_start\"\nurl = \"http://x\"\nheaders = \"hunter22\"\n");
+  EXPECT_EQ(said, "s:4:11: hooks[0].headers: must be a table of texts");
 }
 
 TEST(ConfigText, DoesNotShowWhatMayBeASecret) {

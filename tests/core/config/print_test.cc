@@ -19,6 +19,15 @@ url = "postgresql://fabro:hunter22@db/fabro?password=hunter22"
 "odd key" = "hunter22"
 [llm.fallbacks]
 a = ["b", "c"]
+[[hooks]]
+event = "run_failed"
+url = "https://user:hunter22@example.org"
+headers = { X = "hunter22" }
+matcher = "a.*"
+[[hooks]]
+event = "run_start"
+command = "true"
+sandbox = false
 )";
 
 TEST(ConfigPrint, GivesTomlThatReadsBackTheSameButForSecrets) {
@@ -35,6 +44,17 @@ TEST(ConfigPrint, GivesTomlThatReadsBackTheSameButForSecrets) {
   for (const Key& key : Keys()) {
     if (!key.is_secret) EXPECT_EQ(key.read(loaded->config), key.read(again->config)) << key.name;
   }
+}
+
+TEST(ConfigPrint, GivesHooksThatReadBackTheSame) {
+  const auto loaded = LoadText(kFile, "s.toml", "/h");
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  const auto again = LoadText(PrintToml(*loaded), "again", "/h");
+  ASSERT_TRUE(again.ok()) << again.status();
+  HookList masked = loaded->config.hooks;
+  masked[0].headers["X"] = "********";
+  masked[0].url = "https://user:********@example.org";
+  EXPECT_EQ(again->config.hooks, masked);
 }
 
 TEST(ConfigPrint, GivesJsonWithOrigins) {
