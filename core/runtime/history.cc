@@ -13,8 +13,12 @@ namespace fabro::runtime {
 namespace {
 
 absl::Status NoCheckpoint(RunId run, EventSeq checkpoint) {
-  return NotFound(Reason::kNotFound, run.ToString(),
-                  StrCat("Run ", run.ToString(), " has no checkpoint ", ToUint(checkpoint), "."));
+  const std::string id = run.ToString();
+  if (checkpoint == EventSeq{}) {
+    return NotFound(Reason::kNotFound, id,
+                    StrCat("Run ", id, " has no such checkpoint; it may have none yet."));
+  }
+  return NotFound(Reason::kNotFound, id, StrCat("Run ", id, " has no checkpoint ", ToUint(checkpoint), "."));
 }
 
 // What a fork has from the other run's row.

@@ -45,7 +45,7 @@ class Refusals(Case):
         spec = server.get("/openapi.json").json
         built = {"/", "/health", "/health/live", "/health/ready", "/openapi.json", "/user", "/metrics", "/audit", "/runs", "/runs/validate", "/runs/{id}",
                  *(f"/runs/{{id}}/{word}" for word in ("cancel", "pause", "unpause", "graph", "events", "questions", "questions/{qid}/answer",
-                                                       "checkpoint", "checkpoints", "rewind", "fork", "context", "stages", "stages/{stageId}/turns",
+                                                       "checkpoint", "checkpoints", "rewind", "fork", "usage", "context", "stages", "stages/{stageId}/turns",
                                                        "settings", "files"))}
         unbuilt = 0
         for path, methods in spec["paths"].items():

@@ -1,6 +1,7 @@
 #include "core/base/error.h"
 #include "core/base/status_macros.h"
 #include "core/rpc/services/convert.h"
+#include "core/rpc/services/run_usage.h"
 #include "core/rpc/services/services.h"
 #include "fabro/v1/output.grpc.pb.h"
 
@@ -18,6 +19,13 @@ class OutputService final : public v1::RunOutputService::CallbackService {
         edge_, context, "RetrieveRunFiles", *request,
         [this, request, response](const CallContext&) { return HandleFiles(*request, *response); });
   }
+  grpc::ServerUnaryReactor* RetrieveRunUsage(grpc::CallbackServerContext* context,
+                                             const v1::RetrieveRunUsageRequest* request,
+                                             v1::RunUsage* response) override {
+    return RunUnary(
+        edge_, context, "RetrieveRunUsage", *request,
+        [this, request, response](const CallContext&) { return HandleUsage(*request, *response); });
+  }
 
  private:
   Task<absl::StatusOr<runtime::LoadedRun>> Read(std::string id) {
@@ -33,6 +41,11 @@ class OutputService final : public v1::RunOutputService::CallbackService {
     if (!prepared || prepared->repository.empty()) co_return absl::OkStatus();  // it works in no repository
     co_return Error(absl::StatusCode::kUnimplemented, Reason::kUnimplemented, "",
                     "This version cannot show what a run changed in a git repository.");
+  }
+
+  Task<absl::Status> HandleUsage(const v1::RetrieveRunUsageRequest& request, v1::RunUsage& response) {
+    FABRO_CO_ASSIGN_OR_RETURN(runtime::LoadedRun run, co_await Read(request.id()));
+    co_return co_await TellUsage(backend_.store, std::move(run), response);
   }
 
   const Edge& edge_;

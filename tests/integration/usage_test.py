@@ -1,0 +1,78 @@
+#!/usr/bin/env python3
+"""What the stages of a run used: every execution once, over retries, loops, rewinds, forks and a kill -9."""
+import unittest
+
+from support import Server, command, graph, main
+
+TRAIL = graph(command("a", "echo a") + command("b", "echo b")
+              + 'gate [shape=hexagon label="Go?"]; s -> a -> b -> gate; gate -> e [label="[Y] Yes"]; gate -> b [label="[N] No"];')
+
+
+class Usage(unittest.TestCase):
+    def stages(self, server, run):
+        """Seconds by stage, compared with what the events say of each node."""
+        reply = server.get(f"/runs/{run}/usage")
+        self.assertEqual(reply.status, 200, reply.body)
+        usage = reply.json
+        spent = {}
+        for event in server.events(run):
+            if event["event"] in ("StageCompleted", "StageFailed"):
+                spent[event["node_id"]] = spent.get(event["node_id"], 0) + event["duration_ms"] / 1000
+        told = {}
+        for stage in usage["stages"]:
+            node = stage["stage"]["id"].split("-")[0]
+            told[node] = told.get(node, 0) + stage["runtime_secs"]
+            self.assertEqual(stage["usage"], {"input_tokens": 0, "output_tokens": 0, "cost": 0})
+        for node, seconds in spent.items():
+            self.assertAlmostEqual(told[node], seconds, msg=node)
+        self.assertAlmostEqual(usage["totals"]["runtime_secs"], sum(spent.values()))
+        self.assertEqual((usage["totals"]["input_tokens"], usage["totals"]["output_tokens"], usage["totals"]["cost"], usage["by_model"]),
+                         (0, 0, 0, []))
+        ids = [stage["stage"]["id"] for stage in usage["stages"]]
+        self.assertEqual(ids, [stage["id"] for stage in server.get(f"/runs/{run}/stages?page[limit]=100").json["data"]])
+        return ids
+
+    def test_every_execution_counts_once_also_after_a_kill(self):
+        with Server() as server:
+            run = server.create(TRAIL)
+            question = server.await_question(run)
+            server.answer(run, question["id"], selected_option_key="N")
+            server.await_event(run, "InterviewCompleted")
+            question = server.await_question(run)
+            expected = ["s", "a", "b", "gate", "b-2", "gate-2"]
+            self.assertEqual(self.stages(server, run), expected)
+            server.kill9()
+            server.start()
+            question = server.await_question(run)
+            self.assertEqual(self.stages(server, run), expected)
+            server.answer(run, question["id"], selected_option_key="Y")
+            server.await_status(run, "completed")
+            self.assertEqual(self.stages(server, run), expected)
+
+    def test_a_retry_belongs_to_its_stage(self):
+        with Server() as server:
+            run = server.create(graph(command("work", "[ -e once ] || { touch once; exit 1; }", "max_retries=1") + "s -> work -> e"))
+            server.await_status(run, "completed", "failed")
+            self.assertEqual(self.stages(server, run)[:2], ["s", "work"])
+
+    def test_a_rewind_takes_nothing_back_and_a_fork_begins_at_nothing(self):
+        with Server() as server:
+            run = server.create(TRAIL)
+            server.await_question(run)
+            back = next(c["id"] for c in server.get(f"/runs/{run}/checkpoints").json["data"] if c["node_id"] == "a")
+            fork = server.post(f"/runs/{run}/fork", {"checkpoint": back}).json
+            self.assertEqual(fork["forked_from_run_id"], run)
+            server.await_question(fork["id"])
+            self.assertEqual(self.stages(server, fork["id"]), ["b", "gate"])
+            self.assertEqual(server.post(f"/runs/{run}/rewind", {"checkpoint": back}).status, 200)
+            server.await_question(run)
+            self.assertEqual(self.stages(server, run), ["s", "a", "b", "gate", "b-2", "gate-2"])
+
+    def test_nobody(self):
+        with Server() as server:
+            reply = server.get("/runs/nobody/usage")
+            self.assertEqual((reply.status, reply.detail), (404, "Run nobody not found."))
+
+
+if __name__ == "__main__":
+    main()
