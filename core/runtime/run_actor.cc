@@ -166,15 +166,15 @@ void RunActor::Apply(Message message, Batch& batch) {
 
 void RunActor::ApplyGrant(Batch& batch) {
   const engine::Activity activity = machine_->activity();
-  if (activity == engine::Activity::kEnded && HasAftermath()) {
-    has_slot_ = true;
-    return GiveSlotBack();
-  }
-  if (activity == engine::Activity::kParked || activity == engine::Activity::kEnded) {
-    work_.admission.Leave(id_);  // it was cancelled or paused while the slot was on its way
-    return;
-  }
   has_slot_ = true;
+  // It was cancelled or paused while the slot was on its way; after its end there may be something left to
+  // do.
+  if (activity == engine::Activity::kParked || activity == engine::Activity::kEnded) return GiveSlotBack();
+  // A request that is not even made yet has its answer: made now it would be for a second slot, and give the
+  // first one up.
+  std::erase_if(batch.effects, [](const engine::Effect& effect) {
+    return std::holds_alternative<engine::RequestSlot>(effect);
+  });
   if (activity == engine::Activity::kQueued) {
     engine::Start start;
     start.prepare = NeedsPreparer();
@@ -271,7 +271,7 @@ void RunActor::Perform(const engine::Effect& effect) {
       inbox_.SendBeyondCapacity(Message{SlotGranted{}, nullptr});
       return;
     }
-    if (has_slot_) return;  // an earlier request was granted in the same batch
+    has_slot_ = false;
     work_.admission.Enqueue(id_, scheduler::Admission::Class::kResumable, row_.priority, row_.queue_key);
   } else if (!PerformErrand(effect)) {  // Park, RunFinished
     if (std::holds_alternative<engine::RunFinished>(effect)) TellParent();

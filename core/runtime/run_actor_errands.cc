@@ -184,7 +184,7 @@ bool RunActor::NeedsPreparer() const {
 }
 
 bool RunActor::HasAftermath() const {
-  if (aftermath_done_ || !machine_->started_at()) return false;
+  if (aftermath_done_ || !IsTerminal(machine_->status()) || !machine_->started_at()) return false;
   return NeedsPreparer() || !machine_->AbandonedChildren().empty();
 }
 

@@ -220,6 +220,22 @@ TEST_F(LifecycleTest, AStopDuringTheCleanUpRepeatsIt) {
   EXPECT_TRUE(IsParked(world.Row(run)));
 }
 
+TEST_F(LifecycleTest, ARunThatOnlyWaitsIsNotCleanedUp) {
+  ScriptedPreparer preparer;
+  RunWorld& world = Begin(1, &preparer);
+  const RunId run = world.Create(R"(digraph gate { start -> gate  gate [shape=hexagon, label="Go on?"]
+    gate -> exit [label="[Y] Yes"]  gate -> again [label="[N] No"]  again [shape=parallelogram, script=s]
+    again -> exit })");
+  EXPECT_TRUE(IsParked(world.AwaitQuestion(run)));
+  ExpectNothingHeld();
+  EXPECT_EQ(preparer.clean_ups_begun, 0);
+  ASSERT_TRUE(world.AnswerWith(run, "q-1", "y").ok());
+  EXPECT_EQ(world.AwaitEnd(run).status, RunStatus::kCompleted);
+  ExpectNothingHeld();
+  EXPECT_EQ(preparer.clean_ups_begun, 1);
+  EXPECT_EQ(preparer.prepared, 1);
+}
+
 TEST_F(LifecycleTest, ARunThatNeverBeganLeavesNothingToCleanUp) {
   ScriptedPreparer preparer;
   RunWorld& world = Begin(0, &preparer);
