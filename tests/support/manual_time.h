@@ -7,6 +7,7 @@
 #include <chrono>
 #include <list>
 #include <memory>
+#include <optional>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -61,6 +62,13 @@ class ManualTime final : public TimeSource {
           << "nobody sleeps for " << duration.count() << " ms";
       std::this_thread::yield();
     }
+  }
+  // When the first of those who sleep wakes.
+  std::optional<Timestamp> EarliestSleeper() const {
+    MutexLock lock(&mutex_);
+    std::optional<Timestamp> earliest;
+    for (const Sleeper& sleeper : sleepers_) earliest = std::min(earliest.value_or(sleeper.due), sleeper.due);
+    return earliest;
   }
   // Goes to an instant that somebody is to wait for: whoever has looked at the clock, but does not sleep yet,
   // would sleep too long.

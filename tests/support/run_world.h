@@ -148,6 +148,10 @@ class RunWorld {
     }
     return text;
   }
+  // Until the run has an event past `seen`, for at most so long in real time.
+  void AwaitNews(RunId run, EventSeq seen, std::chrono::milliseconds at_most) {
+    (void)Await(WithDeadline(Deadline::In(at_most), WatchPast(run, seen)));
+  }
   storage::RunRow AwaitEnd(RunId run) {
     return AwaitRow(run, [](const storage::RunRow& row) { return IsTerminal(row.status); });
   }
@@ -207,6 +211,13 @@ class RunWorld {
       const bool cancelled = co_await IsCancelled();
       if (cancelled) co_return news;
     }
+  }
+
+  Task<absl::Status> WatchPast(RunId run, EventSeq seen) {
+    events::EventHub::Subscription subscription(hub, run);
+    const absl::StatusOr<storage::RunRow> row = co_await store->GetRun(run);
+    if (row.ok() && row->head > seen) co_return absl::OkStatus();
+    co_return co_await subscription.WaitPast(seen);
   }
 
   const WorldOptions options_;

@@ -10,8 +10,9 @@ namespace fabro::testing {
 
 class TempDirectory {
  public:
-  TempDirectory() {
-    std::string name = (std::filesystem::temp_directory_path() / "fabro_test.XXXXXX").string();
+  TempDirectory() : TempDirectory(std::filesystem::temp_directory_path()) {}
+  explicit TempDirectory(const std::filesystem::path& parent) {
+    std::string name = (parent / "fabro_test.XXXXXX").string();
     path_ = mkdtemp(name.data()) == nullptr ? "" : name;
   }
   ~TempDirectory() {
