@@ -1,13 +1,31 @@
 #include "core/app/begin.h"
 
+#include <cstdint>
 #include <cstdio>
 #include <utility>
 
 #include "core/app/process.h"
 #include "core/base/log.h"
+#include "core/base/strings.h"
 #include "core/config/flags.h"
 
 namespace fabro::app {
+
+namespace {
+
+// Beside its connections a server has files, threads' wake-ups, and the pipes of its stages.
+constexpr std::int64_t kOtherDescriptors = 200;
+
+void RaiseLimits(config::Program program, const config::ServerConfig& config) {
+  const auto may = static_cast<std::int64_t>(RaiseDescriptorLimit());
+  const std::int64_t wanted = config.limits.max_connections + kOtherDescriptors;
+  if (program == config::Program::kCore || may >= wanted) return;
+  log::Warn(StrCat("only ", may, " descriptors may be open, too few for limits.max_connections = ",
+                   config.limits.max_connections, ": raise the hard limit to ", wanted,
+                   " or more (ulimit -n, LimitNOFILE=), or lower that setting"));
+}
+
+}  // namespace
 
 std::unique_ptr<LiveConfig> Begin(config::Program program, config::Sources sources, absl::Status* status) {
   sources.environment = config::Environment::FromProcess();
@@ -21,6 +39,7 @@ std::unique_ptr<LiveConfig> Begin(config::Program program, config::Sources sourc
   *status = log::Start(std::move(options));
   if (!status->ok()) return nullptr;
   for (const std::string& warning : loaded->warnings) log::Warn(warning);
+  RaiseLimits(program, loaded->config);
   return std::make_unique<LiveConfig>(program, std::move(sources), *std::move(loaded));
 }
 

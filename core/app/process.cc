@@ -4,10 +4,12 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cstdio>
+#include <utility>
 
 #include "absl/synchronization/mutex.h"
 #include "core/app/live_config.h"
@@ -61,6 +63,13 @@ void PrepareProcess() {
   // Debian builds Abseil without NDEBUG, and then gRPC's every lock looks for deadlocks: a sixth of a
   // request's CPU.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
+}
+
+std::uint64_t RaiseDescriptorLimit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;
+  const rlim_t before = std::exchange(limit.rlim_cur, limit.rlim_max);
+  return ::setrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : before;
 }
 
 void StopOnSignal(LiveConfig& live, const std::function<void()>& stop) {

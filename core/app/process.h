@@ -1,6 +1,7 @@
 // What a serving program does around its parts: signals, and the end.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -15,6 +16,10 @@ enum ExitCode : int { kExitOk = 0, kExitFailed = 1, kExitUsage = 2 };
 // first in main, so that only StopOnSignal takes them. Also switches off what debugging aids of libraries
 // cost, lets gRPC write to our log, and closes the process to others of the same user.
 void PrepareProcess();
+
+// Lets the process open as many descriptors as it may, and gives their number: the usual 1,024 are fewer than
+// the connections that we promise.
+std::uint64_t RaiseDescriptorLimit();
 
 class LiveConfig;
 
