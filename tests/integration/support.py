@@ -234,6 +234,12 @@ class Server:
                     received += piece
             return received
 
+    def metric(self, name):
+        """The sum over its labels."""
+        lines = [line for line in self.get("/metrics").body.decode().splitlines() if line.startswith((name + " ", name + "{"))]
+        assert lines, f"no metric is called {name}"
+        return sum(float(line.rsplit(" ", 1)[1]) for line in lines)
+
     # Runs
 
     def create(self, source, **more):
