@@ -221,6 +221,7 @@ void CheckSameEnd(const Stored& end, const Stored& uncut) {
 
 void CheckResumption(const Stored& before, const Stored& end) {
   const Events known = Parse(before.log);
+  if (end.row.status == RunStatus::kCancelled) return;  // perhaps before it had its slot again
   if (Count(known, v1::Event::kParallelStarted) > Count(known, v1::Event::kParallelCompleted)) return;
   const v1::StageStarted* in_hand = nullptr;
   bool paused = false;
