@@ -30,7 +30,6 @@ std::string Where(std::string_view file, const toml::source_region& source) {
 
 std::string Shown(const toml::node& node) {
   if (node.is_table()) return "a table";
-  if (node.is_array()) return "a list";
   std::ostringstream out;
   node.visit([&out](const auto& value) { out << value; });
   std::string text = out.str();

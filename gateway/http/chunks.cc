@@ -77,7 +77,7 @@ std::optional<Fault> ChunkReader::TakeSize(std::string_view line, std::size_t bo
       extensions.empty() || extensions[0] == ';' || extensions[0] == ' ' || extensions[0] == '\t';
   if (digits == 0 || digits > kMaxSizeDigits || !ends_well || !IsText(extensions)) return kMalformed;
   if (size > max_body_bytes_ - std::min(max_body_bytes_, body_bytes))
-    return Fault{413, "The body is too large."};
+    return Fault{413, "The body is larger than this server takes (limits.max_body_bytes)."};
   left_ = size;
   state_ = size > 0 ? State::kData : State::kTrailer;
   return std::nullopt;

@@ -112,7 +112,8 @@ std::optional<Fault> CheckField(std::string_view line, Framing& framing) {
   } else if (EqualsIgnoreCase(name, "content-length")) {
     if (++framing.lengths > 1) return Bad("There is more than one Content-Length header.");
     if (!IsDigits(value)) return Bad("The Content-Length header is malformed.");
-    if (value.size() > 18) return Fault{413, "The body is too large."};
+    if (value.size() > 18)
+      return Fault{413, "The body is larger than this server takes (limits.max_body_bytes)."};
   } else if (EqualsIgnoreCase(name, "transfer-encoding")) {
     if (++framing.encodings > 1) return Bad("There is more than one Transfer-Encoding header.");
     if (!EqualsIgnoreCase(value, "chunked"))
@@ -129,11 +130,12 @@ HeadScanner::Result HeadScanner::Scan(std::string_view input, const HttpLimits& 
     const std::size_t end = input.find('\n', scanned_);
     const std::size_t reached = end == std::string_view::npos ? input.size() : end + 1;
     if (line_ == 0 && reached > limits.max_request_line_bytes + 2) {
-      result.fault = Fault{414, "The request line is too long."};
+      result.fault = Fault{414, "The request line is longer than 8 KiB; send long values in the body."};
       return result;
     }
     if (reached > limits.max_header_bytes) {
-      result.fault = Fault{431, "The request's headers are too large."};
+      result.fault =
+          Fault{431, "The request's headers are larger than this server takes (limits.max_header_bytes)."};
       return result;
     }
     scanned_ = reached;

@@ -82,7 +82,9 @@ absl::Status Listener::Impl::Open() {
   if (!error) return absl::OkStatus();
   error_code ignored;
   acceptor.close(ignored);
-  return Unavailable(Reason::kUpstream, where, StrCat("cannot listen on ", where, ": ", error.message()));
+  return Unavailable(Reason::kUpstream, where,
+                     StrCat("cannot listen on ", where, ": ", error.message(),
+                            "; choose another api.port (--port) or api.host (--host)"));
 }
 
 Task<void> Listener::Impl::Accept() {

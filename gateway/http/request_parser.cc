@@ -19,8 +19,10 @@ namespace {
 std::string ToString(beast::string_view text) { return {text.data(), text.size()}; }
 
 Fault FaultOf(const error_code& error) {
-  if (error == beast::http::error::body_limit) return {413, "The body is too large."};
-  if (error == beast::http::error::header_limit) return {431, "The request's headers are too large."};
+  if (error == beast::http::error::body_limit)
+    return {413, "The body is larger than this server takes (limits.max_body_bytes)."};
+  if (error == beast::http::error::header_limit)
+    return {431, "The request's headers are larger than this server takes (limits.max_header_bytes)."};
   return {400, "The request is malformed."};
 }
 

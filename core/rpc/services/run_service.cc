@@ -231,7 +231,7 @@ class RunService final
     if (!known || known->expires_at <= key.now) co_return false;
     if (known->request_hash != key.request_hash) {
       co_return FailedPrecondition(Reason::kIdempotencyReuse, key.key,
-                                   "This Idempotency-Key was used for another request.");
+                                   "This Idempotency-Key was used for another request; take a new one.");
     }
     if (!response.ParseFromString(known->response))
       co_return absl::DataLossError("a stored answer is unreadable");
