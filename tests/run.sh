@@ -17,7 +17,8 @@ which build (one of)
   --fuzz [SECONDS]   every fuzz target for so long (default 600)
 
   --images           only this: builds the container images and runs them (as root; compiles in the image, too)
-  --soak             the crash tests with many more seeds
+  --soak             the long ones: 1,000 seeds of crashes, 200 runs at once, 1,000 cancelled ones, 10,000 idle connections,
+                     and a day's work in an hour (FABRO_SOAK_MINUTES)
   --tidy             clang-tidy over the tests' own sources too
   --only REGEX       only the tests whose name matches (not with --bazel)
   --no-install       install no packages
