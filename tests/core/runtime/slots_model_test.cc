@@ -22,11 +22,12 @@ using testing::WorldOptions;
 // A command, a gate, a command: each run has nodes of its own names, so that each stage can be ended by
 // itself.
 std::string Source(int number) {
-  return ReplaceAll(R"(digraph run# { start [shape=Mdiamond] exit [shape=Msquare] gate# [shape=hexagon, label="Go on?"]
+  return ReplaceAll(
+      R"(digraph run# { start [shape=Mdiamond] exit [shape=Msquare] gate# [shape=hexagon, label="Go on?"]
     node [shape=parallelogram, script=x]
     start -> first# -> gate#  gate# -> second# [label="[Y] Yes"]  gate# -> exit [label="[N] No"]
     second# -> exit })",
-                    "#", std::to_string(number));
+      "#", std::to_string(number));
 }
 
 // Where a run stands: new ones and those that come back wait for a slot, and work takes one.
@@ -232,7 +233,8 @@ class Play {
     if (counts.waiting_new != model_.Count(Place::kNew))
       text += StrCat("waiting new: ", counts.waiting_new, ", not ", model_.Count(Place::kNew), "\n");
     if (counts.waiting_resumable != model_.Count(Place::kComesBack))
-      text += StrCat("coming back: ", counts.waiting_resumable, ", not ", model_.Count(Place::kComesBack), "\n");
+      text +=
+          StrCat("coming back: ", counts.waiting_resumable, ", not ", model_.Count(Place::kComesBack), "\n");
     for (const Run& run : model_.runs) {
       const storage::RunRow row = world_.Row(run.id);
       const bool fits = row.queue_state == StateOf(run.place) &&
@@ -241,9 +243,10 @@ class Play {
                         (row.open_questions > 0) == (run.place == Place::kAsks);
       // A paused stage has no further say in the queue, but its slot.
       if (fits || (run.paused && run.place == Place::kWorks && row.status == RunStatus::kPaused)) continue;
-      text += StrCat("run ", run.number, ": ", ToString(row.status), " at ", row.current_node, " in queue state ",
-                     static_cast<int>(row.queue_state), ", not ", static_cast<int>(StateOf(run.place)), " for ",
-                     run.node(), run.paused ? " paused" : "", "\n");
+      text +=
+          StrCat("run ", run.number, ": ", ToString(row.status), " at ", row.current_node, " in queue state ",
+                 static_cast<int>(row.queue_state), ", not ", static_cast<int>(StateOf(run.place)), " for ",
+                 run.node(), run.paused ? " paused" : "", "\n");
     }
     return text;
   }
