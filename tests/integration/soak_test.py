@@ -79,10 +79,10 @@ class Load:
     def short(self, _):
         run = self.create(SHORT)
         self.ends(run)
+        with self.lock:  # before it is asked for: the answer may be lost on its way
+            self.accepted.remove(run)
         if self.server.request("DELETE", f"/runs/{run}").status == 204:
             self.done["deletes"] += 1
-            with self.lock:
-                self.accepted.remove(run)
 
     def gate(self, chance):
         run = self.create(GATE)
