@@ -19,6 +19,7 @@
 #include "core/events/event_hub.h"
 #include "core/events/redactor.h"
 #include "core/git/worker.h"
+#include "core/net/http_client.h"
 #include "core/rpc/audit.h"
 #include "core/rpc/readiness.h"
 #include "core/rpc/server_tls.h"
@@ -31,6 +32,9 @@
 #include "core/stages/command.h"
 #include "core/stages/git_stages.h"
 #include "core/stages/git_worktrees.h"
+#include "core/stages/hook_call.h"
+#include "core/stages/hooked_stages.h"
+#include "core/stages/hooks.h"
 #include "core/stages/preparer.h"
 #include "core/storage/sqlite/sqlite_store.h"
 
@@ -122,11 +126,14 @@ struct CoreApp::Parts {
         host(files, HostOptions(), Pairs(options.config.sandbox.env)),
         sandboxes(files, {HostOptions(), Pairs(options.config.sandbox.env)}),
         commands(sandboxes, files, redactor),
+        hook_caller(sandboxes, http, files, redactor, [](const std::string&) { return std::nullopt; }),
+        hooks(runtime.executor(), hook_caller),
+        hooked_stages(commands, hooks),
         git_calls("git", kGitThreads, kGitQueue),
         git_worker(git_calls, SystemTime()),
-        git_stages(commands, git_worker, SystemClock(), redactor, runs_dir),
+        git_stages(hooked_stages, git_worker, SystemClock(), redactor, runs_dir),
         worktrees(git_worker, SystemClock(), runs_dir),
-        preparer(sandboxes, worktrees, files, redactor),
+        preparer(sandboxes, worktrees, hooks, files, redactor),
         background(runtime.executor()),
         calls(runtime.executor()),
         admission(static_cast<std::size_t>(options.config.max_concurrent_runs),
@@ -209,6 +216,10 @@ struct CoreApp::Parts {
   sandbox::LocalSandbox host;  // for programs of ours
   sandbox::Sandboxes sandboxes;
   stages::CommandRunner commands;
+  net::HttpClient http;
+  stages::HookCaller hook_caller;
+  stages::Hooks hooks;
+  stages::HookedStages hooked_stages;
   BlockingPool git_calls;  // apart from the files: writing a large tree takes long
   git::Worker git_worker;
   stages::GitStages git_stages;
@@ -352,6 +363,7 @@ void CoreApp::Stop(std::chrono::milliseconds grace) {
   TaskScope stopping(p.runtime.executor());
   stopping.Spawn("stop runs", StopSupervisor(&p.supervisor, grace));
   stopping.JoinBlocking();
+  p.hooks.Stop();
   // Readers have had every event by now; who still waits, waits for a run that goes on another time.
   p.calls.Cancel();
   if (p.server != nullptr) p.server->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(2));

@@ -45,6 +45,8 @@ void RunActor::Execute(const engine::ExecuteStage& effect) {
   execution->last_sign = work_.time.Steady();
   stages::StageRequest& request = execution->request;
   request.run = id_;
+  request.workflow_name = row_.workflow_name;
+  request.goal = row_.goal;
   request.node = effect.node;
   request.stage_id = effect.stage_id;
   request.visit = effect.visit;

@@ -31,4 +31,17 @@ std::string StreamsText(std::string_view out, std::string_view err) {
                 KeepEnds(err, kReasonBytes));
 }
 
+std::string FaultOf(const sandbox::CommandResult& result, std::chrono::milliseconds timeout,
+                    std::string_view setting) {
+  switch (result.end) {
+    case sandbox::CommandResult::End::kCancelled:
+      return "was stopped";
+    case sandbox::CommandResult::End::kTimedOut:
+      return StrCat("was stopped after its time limit of ", timeout.count(), " ms (", setting, ")");
+    case sandbox::CommandResult::End::kExited:
+      break;
+  }
+  return result.exit_code == 0 ? std::string() : StrCat("failed with exit code ", result.exit_code);
+}
+
 }  // namespace fabro::stages

@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "core/async/executor.h"
 #include "core/base/error.h"
 #include "core/base/log.h"
 #include "core/base/status_macros.h"
@@ -20,6 +21,7 @@ using sandbox::CommandResult;
 using std::chrono::milliseconds;
 
 constexpr std::size_t kSetupErrorBytes = 4096;  // of the SetupFailed event
+constexpr std::string_view kSetupTimeout = "setup.timeout_ms";
 
 std::string ToString(config::SandboxProvider provider) {
   switch (provider) {
@@ -41,6 +43,18 @@ absl::Status Failed(std::string_view message) {
   return FailedPrecondition(Reason::kUpstream, "preparation", message);
 }
 
+Occasion OccasionOf(const RunContext& context, config::HookEvent event, std::string work_dir) {
+  Occasion occasion;
+  occasion.event = event;
+  occasion.run = context.run;
+  occasion.workflow_name = context.workflow_name;
+  occasion.goal = context.goal;
+  occasion.work_dir = std::move(work_dir);
+  occasion.traceparent = context.traceparent;
+  occasion.settings = context.settings;
+  return occasion;
+}
+
 sandbox::Command CommandFor(const RunContext& context, std::string work_dir, std::string_view purpose) {
   sandbox::Command command;
   command.env = {{"FABRO_RUN_ID", context.run.ToString()}};
@@ -51,25 +65,12 @@ sandbox::Command CommandFor(const RunContext& context, std::string work_dir, std
   return command;
 }
 
-// "exited with 3", "was stopped ..."; empty: it did what it should.
-std::string FaultOf(const CommandResult& result, milliseconds timeout) {
-  switch (result.end) {
-    case CommandResult::End::kCancelled:
-      return "was stopped";
-    case CommandResult::End::kTimedOut:
-      return StrCat("was stopped after its time limit of ", timeout.count(), " ms (setup.timeout_ms)");
-    case CommandResult::End::kExited:
-      break;
-  }
-  return result.exit_code == 0 ? std::string() : StrCat("failed with exit code ", result.exit_code);
-}
-
 }  // namespace
 
 bool Preparer::IsNeeded(const RunContext& context) const {
   const config::RunSettings& settings = *context.settings;
-  return !settings.setup_commands.empty() || settings.sandbox.provider != config::SandboxProvider::kLocal ||
-         worktrees_.MayNeed(context);
+  return !settings.setup_commands.empty() || !settings.hooks.empty() ||
+         settings.sandbox.provider != config::SandboxProvider::kLocal || worktrees_.MayNeed(context);
 }
 
 Task<engine::Prepared> Preparer::Prepare(RunContext context, PreparationSink* sink) {
@@ -78,6 +79,7 @@ Task<engine::Prepared> Preparer::Prepare(RunContext context, PreparationSink* si
   absl::Status status = co_await MakeWorktree(context, sink, &prepared);
   if (status.ok()) status = co_await OpenSandbox(context, sink, prepared.work_dir);
   if (status.ok()) status = co_await SetUp(context, sink, prepared.work_dir);
+  if (status.ok()) status = co_await TellOfStart(context, prepared.work_dir);
   if (status.ok()) status = co_await SealSetup(context, &prepared);
   if (!status.ok()) prepared.failure = redactor_.Redact(MessageOf(status));
   co_return prepared;
@@ -109,7 +111,7 @@ Task<absl::Status> Preparer::OpenSandbox(RunContext context, PreparationSink* si
     const absl::StatusOr<CommandResult> ran = co_await sandbox->Run(std::move(probe), nullptr);
     if (!ran.ok())
       co_return Annotate(ran.status(), StrCat("opening the ", ToString(settings.provider), " sandbox"));
-    const std::string fault = FaultOf(*ran, context.settings->setup_timeout);
+    const std::string fault = FaultOf(*ran, context.settings->setup_timeout, kSetupTimeout);
     if (!fault.empty()) {
       co_return Failed(StrCat("the first command in the ", ToString(settings.provider), " sandbox ", fault,
                               StreamsText(ran->out, ran->err)));
@@ -172,7 +174,7 @@ Task<absl::Status> Preparer::RunSetupCommand(RunContext context, PreparationSink
     failed.exit_code = -1;
     failed.error = redactor_.Redact(MessageOf(ran.status()));
   } else {
-    fault = FaultOf(*ran, context.settings->setup_timeout);
+    fault = FaultOf(*ran, context.settings->setup_timeout, kSetupTimeout);
     streams = StreamsText(redactor_.Redact(ran->out), redactor_.Redact(ran->err));
     failed.exit_code = ran->exit_code;
     failed.error = KeepEnds(redactor_.Redact(ran->err), kSetupErrorBytes);
@@ -190,9 +192,29 @@ Task<absl::Status> Preparer::RunSetupCommand(RunContext context, PreparationSink
                           fault, ": ", TitleOf(shown), streams));
 }
 
-Task<void> Preparer::CleanUp(RunContext context, engine::Prepared prepared, engine::RunEnd /*end*/) {
-  if (!worktrees_.MayNeed(context)) co_return;
+Task<absl::Status> Preparer::TellOfStart(RunContext context, std::string work_dir) {
+  Occasion occasion = OccasionOf(context, config::HookEvent::kRunStart, std::move(work_dir));
+  const absl::StatusOr<Verdict> verdict = co_await hooks_.Fire(std::move(occasion));
+  if (!verdict.ok()) co_return verdict.status();
+  if (verdict->kind == Verdict::Kind::kGoOn) co_return absl::OkStatus();
+  co_return Failed(verdict->reason);
+}
+
+Task<void> Preparer::CleanUp(RunContext context, engine::Prepared prepared, engine::RunEnd end) {
   const RunId run = context.run;
+  const bool cancelled = end.how == engine::RunEnd::How::kCancelled;
+  if (!cancelled) {
+    const bool failed = end.how == engine::RunEnd::How::kFailed;
+    const auto event = failed ? config::HookEvent::kRunFailed : config::HookEvent::kRunComplete;
+    Occasion occasion = OccasionOf(context, event, prepared.work_dir);
+    occasion.status = failed ? "failed" : "completed";
+    occasion.failure = end.error;
+    const absl::StatusOr<Verdict> told = co_await hooks_.Fire(std::move(occasion));
+    if (!told.ok()) co_return;
+  }
+  co_await hooks_.Join(run, /*give_up=*/cancelled);
+  const bool stopped = co_await IsCancelled();
+  if (stopped || !worktrees_.MayNeed(context)) co_return;
   const absl::Status removed = co_await worktrees_.RemoveForRun(std::move(context), std::move(prepared));
   if (removed.ok() || absl::IsCancelled(removed)) co_return;
   log::Warn("the run's worktree could not be removed; `git worktree remove` takes it away",

@@ -19,6 +19,8 @@ namespace fabro::stages {
 
 struct StageRequest {
   RunId run;
+  std::string workflow_name;
+  std::string goal;
   const workflow::Node* node = nullptr;
   std::string stage_id;  // "fix", "fix-2" ...
   std::uint32_t visit = 1;

@@ -100,7 +100,10 @@ class PreparerTest : public ::testing::Test {
   OneWorktree worktree_;
   NoWorktrees no_worktrees_;
   events::Redactor redactor_{{{"DEPLOY_TOKEN", "correct-horse-battery"}}};
-  Preparer preparer_{sandboxes_, no_worktrees_, pool_, redactor_};
+  net::HttpClient http_;
+  HookCaller caller_{sandboxes_, http_, pool_, redactor_, [](const std::string&) { return std::nullopt; }};
+  Hooks hooks_{runtime_.executor(), caller_};
+  Preparer preparer_{sandboxes_, no_worktrees_, hooks_, pool_, redactor_};
   Steps steps_;
   config::RunSettings settings_;
 };
@@ -172,7 +175,7 @@ TEST_F(PreparerTest, CancellingStopsTheCommandAndBeginsNoOther) {
 }
 
 TEST_F(PreparerTest, SetUpCommandsRunInTheWorktreeAndItGoesAtTheEnd) {
-  Preparer preparer(sandboxes_, worktree_, pool_, redactor_);
+  Preparer preparer(sandboxes_, worktree_, hooks_, pool_, redactor_);
   const std::string tree = (folder_.path() / "tree").string();
   worktree_.made = RunWorktree{tree, "/repo/.git", "abc"};
   settings_.setup_commands = {"touch here"};
@@ -194,7 +197,7 @@ TEST_F(PreparerTest, SetUpCommandsRunInTheWorktreeAndItGoesAtTheEnd) {
 }
 
 TEST_F(PreparerTest, AWorktreeThatCannotBeMadeFailsTheRun) {
-  Preparer preparer(sandboxes_, worktree_, pool_, redactor_);
+  Preparer preparer(sandboxes_, worktree_, hooks_, pool_, redactor_);
   worktree_.made = FailedPrecondition(Reason::kUpstream, "/repo", "the disk is full");
   const engine::Prepared prepared = RunTask(runtime_.executor(), preparer.Prepare(Context(), &steps_));
   ASSERT_TRUE(prepared.failure);
