@@ -7,8 +7,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <filesystem>
+#include <optional>
 #include <vector>
 
 #include "core/app/live_config.h"
@@ -126,7 +128,8 @@ struct CoreApp::Parts {
         host(files, HostOptions(), Pairs(options.config.sandbox.env)),
         sandboxes(files, {HostOptions(), Pairs(options.config.sandbox.env)}),
         commands(sandboxes, files, redactor),
-        hook_caller(sandboxes, http, files, redactor, [](const std::string&) { return std::nullopt; }),
+        hook_caller(sandboxes, http, files, redactor,
+                    [this](const std::string& name) { return HeaderVariable(name); }),
         hooks(runtime.executor(), hook_caller),
         hooked_stages(commands, hooks),
         git_calls("git", kGitThreads, kGitQueue),
@@ -162,6 +165,15 @@ struct CoreApp::Parts {
     sandbox::HostOptions host_options;
     host_options.stage_helper = options.stage_helper;
     return host_options;
+  }
+
+  // A run's hooks may be its caller's: what they take from the environment, the server's own allow as well.
+  std::optional<std::string> HeaderVariable(const std::string& name) {
+    const std::shared_ptr<const config::ServerConfig> config = current.Get();
+    const bool allowed = std::ranges::any_of(config->hooks, [&name](const config::Hook& hook) {
+      return std::ranges::find(hook.allowed_env_vars, name) != hook.allowed_env_vars.end();
+    });
+    return allowed ? options.environment.Find(name) : std::nullopt;
   }
 
   runtime::Work SharedWork() {

@@ -7,6 +7,7 @@
 #include "core/base/error.h"
 #include "core/base/status_macros.h"
 #include "core/base/strings.h"
+#include "core/config/hooks.h"
 #include "core/stages/command_text.h"
 #include "core/stages/work_folder.h"
 
@@ -62,27 +63,9 @@ std::optional<std::string> TakeName(std::string_view& text) {
 
 }  // namespace
 
-std::string_view WordOf(config::HookEvent event) {
-  switch (event) {
-    case config::HookEvent::kRunStart:
-      return "run_start";
-    case config::HookEvent::kRunComplete:
-      return "run_complete";
-    case config::HookEvent::kRunFailed:
-      return "run_failed";
-    case config::HookEvent::kStageStart:
-      return "stage_start";
-    case config::HookEvent::kStageComplete:
-      return "stage_complete";
-    case config::HookEvent::kStageFailed:
-      return "stage_failed";
-  }
-  return "";
-}
-
 std::string DocumentOf(const Occasion& occasion) {
   Json document = Json::object();
-  document["event"] = WordOf(occasion.event);
+  document["event"] = config::ToString(occasion.event);
   document["run_id"] = occasion.run.ToString();
   Put(document, "workflow_name", occasion.workflow_name);
   Put(document, "goal", occasion.goal);
@@ -145,8 +128,8 @@ Task<absl::StatusOr<Verdict>> HookCaller::CallCommand(config::Hook hook, Occasio
   command.work_dir = occasion.work_dir;
   command.timeout = hook.timeout;
   command.input = DocumentOf(occasion);
-  command.label = StrCat(occasion.run.ToString(), "-hook-", WordOf(occasion.event));
-  const std::string event(WordOf(occasion.event));
+  command.label = StrCat(occasion.run.ToString(), "-hook-", config::ToString(occasion.event));
+  const std::string event(config::ToString(occasion.event));
   command.env = {{"FABRO_HOOK_EVENT", event},
                  {"FABRO_EVENT", event},
                  {"FABRO_HOOK_CONTEXT", "/dev/stdin"},

@@ -20,8 +20,6 @@
 
 namespace fabro::stages {
 
-std::string_view WordOf(config::HookEvent event);  // "run_start"
-
 // What hooks are told of.
 struct Occasion {
   config::HookEvent event = config::HookEvent::kRunStart;

@@ -10,6 +10,7 @@
 #include "core/base/log.h"
 #include "core/base/status_macros.h"
 #include "core/base/strings.h"
+#include "core/config/hooks.h"
 
 namespace fabro::stages {
 namespace {
@@ -39,7 +40,7 @@ void LogFailure(const std::string& name, const Occasion& occasion, const Verdict
   log::Warn("a hook failed or said no where nothing waits for its word; see to the hook, the run goes on",
             {{"run", occasion.run},
              {"hook", name},
-             {"event", WordOf(occasion.event)},
+             {"event", config::ToString(occasion.event)},
              {"stage", occasion.stage_id},
              {"reason", verdict.reason}});
 }
@@ -70,7 +71,7 @@ Task<absl::StatusOr<Verdict>> Hooks::Fire(Occasion occasion) {
     }
     // What cannot be left out alone is stopped instead.
     if (occasion.event != config::HookEvent::kStageStart) verdict.kind = Verdict::Kind::kBlock;
-    verdict.reason = StrCat("hook \"", name, "\" (", WordOf(occasion.event), "): ", verdict.reason);
+    verdict.reason = StrCat("hook \"", name, "\" (", config::ToString(occasion.event), "): ", verdict.reason);
     co_return verdict;
   }
   co_return Verdict();
@@ -95,7 +96,7 @@ void Hooks::Begin(Call call) {
     }
   }
   log::Warn("a hook was left out: its run has too many calls waiting; make it faster, or match fewer stages",
-            {{"run", run}, {"hook", call.name}, {"event", WordOf(call.occasion.event)}});
+            {{"run", run}, {"hook", call.name}, {"event", config::ToString(call.occasion.event)}});
 }
 
 Task<void> Hooks::Work(Call call, std::uint64_t worker) {
