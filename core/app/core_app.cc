@@ -289,6 +289,7 @@ absl::Status CoreApp::Parts::Serve() {
   services = rpc::MakeUnbuiltServices();
   services.push_back(rpc::MakeDiscoveryService(edge, backend));
   services.push_back(rpc::MakeAuditService(edge, backend));
+  services.push_back(rpc::MakeUsageService(edge, backend));
   services.push_back(rpc::MakeRunService(edge, backend));
   services.push_back(rpc::MakeHumanService(edge, backend));
   services.push_back(rpc::MakeRunInternalsService(edge, backend));

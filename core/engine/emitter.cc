@@ -87,7 +87,7 @@ void Emitter::StageCompleted(const Outcome& outcome, std::uint32_t max_attempts,
   v1::Event event = MakeEvent();
   v1::StageCompleted& completed = *event.mutable_stage_completed();
   Describe(completed);
-  completed.set_duration_ms(AttemptDurationMs());
+  completed.set_duration_ms(Spend());
   completed.set_status(ToProto(outcome.status));
   if (!outcome.preferred_label.empty()) completed.set_preferred_label(outcome.preferred_label);
   for (const std::string& id : outcome.suggested_next_ids) completed.add_suggested_next_ids(id);
@@ -97,7 +97,10 @@ void Emitter::StageCompleted(const Outcome& outcome, std::uint32_t max_attempts,
   }
   if (!outcome.notes.empty()) completed.set_notes(outcome.notes);
   for (const std::string& path : outcome.files_touched) completed.add_files_touched(path);
-  if (outcome.usage) SetUsage(*outcome.usage, *completed.mutable_usage());
+  if (outcome.usage) {
+    SetUsage(*outcome.usage, *completed.mutable_usage());
+    output_.spent.calls.push_back(*outcome.usage);
+  }
   completed.set_attempt(frame().cursor.attempt);
   completed.set_max_attempts(max_attempts);
   Emit(event, std::move(delta));
@@ -119,7 +122,7 @@ void Emitter::StageFailed(const Failure& failure, bool will_retry, std::uint32_t
   failed.set_will_retry(will_retry);
   failed.set_attempt(frame().cursor.attempt);
   failed.set_max_attempts(max_attempts);
-  failed.set_duration_ms(AttemptDurationMs());
+  failed.set_duration_ms(Spend());
   Emit(event, std::move(delta));
 }
 
@@ -189,6 +192,12 @@ void Emitter::Warning(std::string_view code, std::string_view message) {
 std::uint64_t Emitter::RunDurationMs() const {
   const std::optional<Timestamp>& started = core_.state.started_at;
   return started ? static_cast<std::uint64_t>((now_ - *started).count()) : 0;
+}
+
+std::uint64_t Emitter::Spend() {
+  const std::uint64_t duration = AttemptDurationMs();
+  output_.spent.runtime += std::chrono::milliseconds(duration);
+  return duration;
 }
 
 std::uint64_t Emitter::AttemptDurationMs() const {

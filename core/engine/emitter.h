@@ -51,6 +51,7 @@ class Emitter {
   void Describe(Payload& payload) const;
   void DescribeRun(v1::WorkflowRunStarted& started) const;
   std::uint64_t AttemptDurationMs() const;
+  std::uint64_t Spend();  // the attempt's duration, which is counted in the output
   const std::string& FilesBefore() const;
   const Frame& frame() const { return core_.state.frames.find(at_)->second; }
   const workflow::Node& node() const { return core_.NodeOf(frame()); }

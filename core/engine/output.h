@@ -93,8 +93,15 @@ struct RunFinished {};
 using Effect = std::variant<ExecuteStage, CancelStage, PrepareRun, CancelPreparation, StartChild, CheckChild,
                             CancelChild, ContinueStep, Park, RequestSlot, RunFinished>;
 
+// What the events of an output say was used, by every attempt of a stage.
+struct Spent {
+  std::chrono::milliseconds runtime{0};
+  std::vector<StageUsage> calls;  // of the stages that called a model
+};
+
 struct Output {
   std::vector<Record> records;
+  Spent spent;
   std::vector<Effect> effects;  // perform in this order, after the records are durable
   absl::Status
       refusal;  // not OK: the command was refused, with the answer's Reason and text; nothing else is set

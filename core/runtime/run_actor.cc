@@ -1,5 +1,6 @@
 #include "core/runtime/run_actor.h"
 
+#include <cmath>
 #include <utility>
 
 #include "core/base/error.h"
@@ -32,6 +33,19 @@ bool MayCommitLater(const absl::Status& status) {
          absl::IsResourceExhausted(status);
 }
 
+storage::Usage UsageOf(const engine::Output& output) {
+  storage::Usage usage;
+  usage.runtime = output.spent.runtime;
+  for (const engine::StageUsage& call : output.spent.calls) {
+    storage::ModelUse& model = usage.models[call.model];
+    ++model.stages;
+    model.input_tokens += static_cast<std::int64_t>(call.input_tokens);
+    model.output_tokens += static_cast<std::int64_t>(call.output_tokens);
+    model.cost_nanos += std::llround(call.cost.value_or(0) * 1e9);
+  }
+  return usage;
+}
+
 }  // namespace
 
 // What one transaction will hold, and what follows once it is durable.
@@ -42,6 +56,7 @@ struct RunActor::Batch {
   std::vector<std::pair<std::shared_ptr<Reply>, absl::Status>> replies;
   std::vector<std::shared_ptr<Reply>> callers;  // of the replies, those that people wait for
   std::vector<storage::AppendAudit> audits;
+  storage::Usage used;
   bool wants_continue = false;
 };
 
@@ -193,7 +208,9 @@ void RunActor::ApplyInput(const engine::Input& input, std::shared_ptr<Reply> rep
   for (engine::Record& record : output.records) {
     batch.records.push_back({std::move(record.event), std::move(record.delta)});
   }
+  batch.used.Add(UsageOf(output));
   for (engine::Effect& effect : output.effects) {
+    if (std::holds_alternative<engine::RunFinished>(effect) && machine_->started_at()) ++batch.used.runs;
     if (std::holds_alternative<engine::ContinueStep>(effect)) {
       batch.wants_continue = true;
     } else {
@@ -222,6 +239,7 @@ Task<absl::Status> RunActor::Commit(Batch& batch) {
     storage::WriteBatch write;
     write.writes.emplace_back(append);
     for (const storage::AppendAudit& audit : batch.audits) write.writes.emplace_back(audit);
+    if (!batch.used.empty()) write.writes.emplace_back(storage::AddUsage{batch.used});
     const absl::StatusOr<storage::CommitResult> result = co_await work_.store.Commit(std::move(write));
     absl::Status status = result.status();
     if (ReasonOf(status) == Reason::kOutcomeUnknown) {

@@ -107,6 +107,11 @@ class Applier {
         .status();
   }
 
+  absl::Status operator()(const AddUsage& write) {
+    applied_.used.Add(write.used);
+    return absl::OkStatus();
+  }
+
   // Whether the transaction must be rolled back after the error that ended the batch.
   bool clean() const { return refused_ && !touched_; }
 
@@ -218,6 +223,32 @@ absl::Status RunCounts::Write(SqlConnection& connection) const {
     FABRO_RETURN_IF_ERROR(connection.Execute(sql::kAddCount, {workflow_slug, number, runs}).status());
     if (runs > 0) continue;
     FABRO_RETURN_IF_ERROR(connection.Execute(sql::kForgetCount, {workflow_slug, number}).status());
+  }
+  return absl::OkStatus();
+}
+
+void Usage::Add(const Usage& other) {
+  runs += other.runs;
+  runtime += other.runtime;
+  for (const auto& [model, use] : other.models) {
+    ModelUse& sum = models[model];
+    sum.stages += use.stages;
+    sum.input_tokens += use.input_tokens;
+    sum.output_tokens += use.output_tokens;
+    sum.cost_nanos += use.cost_nanos;
+  }
+}
+
+absl::Status WriteUsage(SqlConnection& connection, const Usage& used) {
+  if (used.runs != 0 || used.runtime.count() != 0) {
+    FABRO_RETURN_IF_ERROR(
+        connection.Execute(sql::kAddRuntime, {used.runs, std::int64_t{used.runtime.count()}}).status());
+  }
+  for (const auto& [model, use] : used.models) {
+    FABRO_RETURN_IF_ERROR(connection
+                              .Execute(sql::kAddModelUse, {model, use.stages, use.input_tokens,
+                                                           use.output_tokens, use.cost_nanos})
+                              .status());
   }
   return absl::OkStatus();
 }

@@ -33,10 +33,13 @@ struct Applied {
   CommitResult result;
   std::vector<RunId> deleted;  // with child runs
   RunCounts counts;            // to be written before the transaction commits, unless there is an error
+  Usage used;                  // likewise
 };
 
 // Also writes into the batch: the rows' new heads.
 Applied Apply(SqlConnection& connection, WriteBatch& batch);
+
+absl::Status WriteUsage(SqlConnection& connection, const Usage& used);
 
 // An estimate of what the batch holds, for limits.
 std::size_t SizeOf(const WriteBatch& batch);

@@ -170,13 +170,17 @@ bool CommitQueue::TryTransaction(const Group& group) {
   std::vector<Applied> applied;
   applied.reserve(group.size());
   RunCounts counts;
+  Usage used;
   absl::Status failure = connection_->Begin();
   for (std::size_t i = 0; failure.ok() && i < group.size(); ++i) {
     applied.push_back(Apply(*connection_, group[i]->batch));
     if (!applied.back().clean) failure = applied.back().status;
-    if (applied.back().status.ok()) counts.Add(applied.back().counts);
+    if (!applied.back().status.ok()) continue;
+    counts.Add(applied.back().counts);
+    used.Add(applied.back().used);
   }
   if (failure.ok()) failure = counts.Write(*connection_);
+  if (failure.ok()) failure = WriteUsage(*connection_, used);
   if (failure.ok()) failure = connection_->Commit();
   if (!failure.ok()) metrics_.failures.Add();
   if (failure.ok() || ReasonOf(failure) == Reason::kStorageFailed) writes_fail_ = !failure.ok();

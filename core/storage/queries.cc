@@ -257,6 +257,24 @@ absl::StatusOr<StatusCounts> QueryStatusCounts(SqlConnection& connection) {
   return counts;
 }
 
+absl::StatusOr<Usage> QueryUsage(SqlConnection& connection) {
+  const ReadTransaction transaction(connection);
+  FABRO_RETURN_IF_ERROR(transaction.status());
+  Usage usage;
+  auto on_totals = [&](const SqlRow& row) {
+    usage.runs = row.Int(0);
+    usage.runtime = std::chrono::milliseconds(row.Int(1));
+    return true;
+  };
+  FABRO_RETURN_IF_ERROR(connection.Execute(sql::kUsageTotals, {}, on_totals).status());
+  auto on_model = [&](const SqlRow& row) {
+    usage.models.emplace(row.Text(0), ModelUse{row.Int(1), row.Int(2), row.Int(3), row.Int(4)});
+    return true;
+  };
+  FABRO_RETURN_IF_ERROR(connection.Execute(sql::kModelUsage, {}, on_model).status());
+  return usage;
+}
+
 absl::StatusOr<std::vector<RunRow>> QueryRunnable(SqlConnection& connection, std::int64_t limit,
                                                   const std::optional<RunnableCursor>& after) {
   std::vector<RunRow> rows;

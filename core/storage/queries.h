@@ -23,6 +23,7 @@ absl::StatusOr<std::vector<EventBytes>> QueryEvents(SqlConnection& connection, R
 absl::StatusOr<RunPage> QueryPage(SqlConnection& connection, const RunFilter& filter, std::int64_t limit,
                                   std::int64_t offset);
 absl::StatusOr<StatusCounts> QueryStatusCounts(SqlConnection& connection);
+absl::StatusOr<Usage> QueryUsage(SqlConnection& connection);
 
 absl::StatusOr<std::vector<RunRow>> QueryRunnable(SqlConnection& connection, std::int64_t limit,
                                                   const std::optional<RunnableCursor>& after);

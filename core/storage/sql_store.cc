@@ -124,6 +124,11 @@ class SqlStore final : public Store {
     return readers_->Run(std::move(read));
   }
 
+  Task<absl::StatusOr<Usage>> GetUsage() override {
+    auto read = [](SqlConnection& connection) { return QueryUsage(connection); };
+    return readers_->Run(std::move(read));
+  }
+
   Task<absl::Status> CheckWritable() override {
     WriteBatch probe;
     const absl::StatusOr<CommitResult> written = co_await commits_->Commit(std::move(probe));

@@ -71,6 +71,17 @@ inline constexpr Statement kAddCount{
 inline constexpr Statement kForgetCount{
     "forget empty counts", "DELETE FROM run_counts WHERE workflow_slug = $1 AND status = $2 AND runs = 0"};
 
+inline constexpr Statement kAddRuntime{
+    "add up runs", "UPDATE usage_totals SET runs = runs + $1, runtime_ms = runtime_ms + $2"};
+inline constexpr Statement kAddModelUse{
+    "add up models",
+    "INSERT INTO model_usage (model, stages, input_tokens, output_tokens, cost_nanos) "
+    "VALUES ($1, $2, $3, $4, $5) ON CONFLICT (model) DO UPDATE SET "
+    "stages = model_usage.stages + excluded.stages, "
+    "input_tokens = model_usage.input_tokens + excluded.input_tokens, "
+    "output_tokens = model_usage.output_tokens + excluded.output_tokens, "
+    "cost_nanos = model_usage.cost_nanos + excluded.cost_nanos"};
+
 // A run with its child runs, theirs, and so on.
 inline constexpr Statement kFamily{
     "read family",
@@ -165,6 +176,11 @@ inline constexpr Statement kCountWorkflow{
 inline constexpr Statement kCountParent{"count child runs",
                                         "SELECT count(*) FROM runs WHERE parent = $3 AND ((1 << status) & "
                                         "$1) <> 0 AND ($2 = '' OR workflow_slug = $2)"};
+
+inline constexpr Statement kUsageTotals{"read usage", "SELECT runs, runtime_ms FROM usage_totals"};
+inline constexpr Statement kModelUsage{
+    "read usage by model",
+    "SELECT model, stages, input_tokens, output_tokens, cost_nanos FROM model_usage ORDER BY model"};
 
 // --- the audit
 

@@ -144,6 +144,9 @@ class Store {
 
   virtual Task<absl::StatusOr<StatusCounts>> CountByStatus() = 0;
 
+  // What AddUsage added up, since the database was made.
+  virtual Task<absl::StatusOr<Usage>> GetUsage() = 0;
+
   // Makes a real, durable write: OK means that the store can be written now.
   virtual Task<absl::Status> CheckWritable() = 0;
 

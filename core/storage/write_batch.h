@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/storage/run_row.h"
+#include "core/storage/usage.h"
 
 namespace fabro::storage {
 
@@ -55,7 +56,12 @@ struct AppendAudit {
   std::string request_id;
 };
 
-using Write = std::variant<CreateRun, AppendRecords, DeleteRun, PutIdempotent, AppendAudit>;
+// Adds to what all runs have used. It is never taken back, not even with the run.
+struct AddUsage {
+  Usage used;
+};
+
+using Write = std::variant<CreateRun, AppendRecords, DeleteRun, PutIdempotent, AppendAudit, AddUsage>;
 
 struct WriteBatch {
   std::vector<Write> writes;  // applied in this order

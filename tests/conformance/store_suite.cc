@@ -627,6 +627,34 @@ TEST_P(StoreSuite, ConcurrentWritersEachGetTheirOwnOutcome) {
   }
 }
 
+TEST_P(StoreSuite, AddsUpWhatWasUsedWithWhatUsedIt) {
+  EXPECT_EQ(*Await(store().GetUsage()), Usage());
+  RunRow row = Row(1);
+  ASSERT_TRUE(Create(row).ok());
+  Usage used;
+  used.runs = 1;
+  used.runtime = std::chrono::milliseconds(1500);
+  used.models["large"] = {1, 100, 20, 5'000'000};
+  const auto append = [&](int head) {
+    return Commit({AppendRecords{EventSeq(static_cast<std::uint64_t>(head)), row, Records(head + 1, 1), {}},
+                   AddUsage{used}});
+  };
+  ASSERT_TRUE(append(0).ok());
+  EXPECT_FALSE(append(0).ok());  // refused, and so is what it used
+  used.models["small"] = {2, 10, 2, 1};
+  ASSERT_TRUE(append(1).ok());
+  row.status = RunStatus::kCompleted;
+  ASSERT_TRUE(Append(row, 2, 1).ok());
+  ASSERT_TRUE(Commit(DeleteRun{row.id}).ok());
+  Reopen();
+  Usage sum;
+  sum.runs = 2;
+  sum.runtime = std::chrono::milliseconds(3000);
+  sum.models["large"] = {2, 200, 40, 10'000'000};
+  sum.models["small"] = {2, 10, 2, 1};
+  EXPECT_EQ(*Await(store().GetUsage()), sum);
+}
+
 TEST_P(StoreSuite, SaysWhetherItCanBeWritten) { EXPECT_TRUE(Await(store().CheckWritable()).ok()); }
 
 TEST_P(StoreSuite, RefusesWorkAfterClose) {

@@ -49,6 +49,27 @@ class Usage(unittest.TestCase):
             server.await_status(run, "completed")
             self.assertEqual(self.stages(server, run), expected)
 
+    def test_all_runs_together_also_those_that_are_gone(self):
+        with Server() as server:
+            nothing = {"runs": 0, "input_tokens": 0, "output_tokens": 0, "cost": 0, "runtime_secs": 0}
+            self.assertEqual(server.get("/usage").json, {"totals": nothing, "by_model": []})
+            loop = graph(command("work", "sleep 0.01; [ $FABRO_STAGE_ID = work-3 ]")
+                         + 's -> work; work -> e [condition="outcome=success"]; work -> work [condition="outcome=fail"];')
+            spent = 0
+            for _ in range(2):
+                run = server.create(loop)
+                server.await_status(run, "completed")
+                spent += sum(event["duration_ms"] for event in server.events(run) if event["event"] in ("StageCompleted", "StageFailed"))
+            self.assertGreaterEqual(spent, 60)
+            self.assertEqual(server.request("DELETE", f"/runs/{run}").status, 204)
+            queued = server.create(graph('gate [shape=hexagon, label="On?"]; s -> gate; gate -> e [label="Y"]; gate -> e [label="N"];'))
+            server.await_question(queued)
+            server.kill9()
+            server.start()
+            gate = sum(event["duration_ms"] for event in server.events(queued) if event["event"] == "StageCompleted")
+            totals = server.get("/usage").json["totals"]
+            self.assertEqual((totals["runs"], round(totals["runtime_secs"] * 1000)), (2, spent + gate))
+
     def test_a_retry_belongs_to_its_stage(self):
         with Server() as server:
             run = server.create(graph(command("work", "[ -e once ] || { touch once; exit 1; }", "max_retries=1") + "s -> work -> e"))

@@ -7,7 +7,6 @@
 #include "fabro/v1/retro.grpc.pb.h"
 #include "fabro/v1/session.grpc.pb.h"
 #include "fabro/v1/settings.grpc.pb.h"
-#include "fabro/v1/usage.grpc.pb.h"
 #include "fabro/v1/verification.grpc.pb.h"
 #include "fabro/v1/workflow.grpc.pb.h"
 
@@ -20,7 +19,6 @@ std::vector<std::unique_ptr<grpc::Service>> MakeUnbuiltServices() {
   services.push_back(std::make_unique<v1::RetroService::CallbackService>());
   services.push_back(std::make_unique<v1::SessionService::CallbackService>());
   services.push_back(std::make_unique<v1::InsightsService::CallbackService>());
-  services.push_back(std::make_unique<v1::UsageService::CallbackService>());
   services.push_back(std::make_unique<v1::ModelService::CallbackService>());
   services.push_back(std::make_unique<v1::CompletionService::CallbackService>());
   services.push_back(std::make_unique<v1::SettingsService::CallbackService>());

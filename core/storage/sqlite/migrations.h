@@ -7,7 +7,7 @@
 namespace fabro::storage::sqlite {
 
 // Step n leads from PRAGMA user_version n to n + 1.
-inline constexpr std::array<std::string_view, 3> kMigrations{R"sql(
+inline constexpr std::array<std::string_view, 4> kMigrations{R"sql(
 -- The small part of a run that every commit rewrites. run_key is SQLite's rowid: other tables refer to it, because it
 -- takes 1 to 4 bytes where an id takes 16. Ids sort by creation, so the unique index is also the order of lists.
 CREATE TABLE runs (
@@ -115,6 +115,18 @@ BEGIN SELECT RAISE(ABORT, 'the audit only grows'); END;
 )sql",
                                                              R"sql(
 ALTER TABLE run_facts ADD COLUMN traceparent TEXT NOT NULL DEFAULT '';
+)sql",
+                                                             R"sql(
+-- What all runs together have used, for ever: one row of totals, and one for each model.
+CREATE TABLE usage_totals (runs INTEGER NOT NULL, runtime_ms INTEGER NOT NULL);
+INSERT INTO usage_totals VALUES (0, 0);
+CREATE TABLE model_usage (
+  model         TEXT PRIMARY KEY,
+  stages        INTEGER NOT NULL,
+  input_tokens  INTEGER NOT NULL,
+  output_tokens INTEGER NOT NULL,
+  cost_nanos    INTEGER NOT NULL
+) WITHOUT ROWID;
 )sql"};
 
 }  // namespace fabro::storage::sqlite
