@@ -294,6 +294,7 @@ absl::Status CoreApp::Parts::Serve() {
   services.push_back(rpc::MakeHumanService(edge, backend));
   services.push_back(rpc::MakeRunInternalsService(edge, backend));
   services.push_back(rpc::MakeOutputService(edge, backend));
+  services.push_back(rpc::MakeRetroService(edge, backend));
 
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();

@@ -216,7 +216,7 @@ std::vector<Key> MakeKeys() {
                 ParseLogLevel, [](LogLevel level) { return ToString(level); })),
       Live(Word("log.format", "\"auto\", \"text\" or \"json\"", AT(log.format), ParseLogFormat,
                 [](LogFormat format) { return ToString(format); })),
-      Unbuilt("this version writes no retrospectives", Plain("features.retros", "true or false", AT(retros))),
+      Plain("features.retros", "true or false", AT(retros)),
       Plain("metrics.open", "true or false", AT(metrics_open)),
 
       Number("limits.max_body_bytes", "a whole number from 1024 to 1073741824", 1024, 1 << 30,

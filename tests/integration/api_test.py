@@ -46,7 +46,7 @@ class Refusals(Case):
         built = {"/", "/health", "/health/live", "/health/ready", "/openapi.json", "/user", "/metrics", "/audit", "/usage", "/runs", "/runs/validate", "/runs/{id}",
                  *(f"/runs/{{id}}/{word}" for word in ("cancel", "pause", "unpause", "graph", "events", "questions", "questions/{qid}/answer",
                                                        "checkpoint", "checkpoints", "rewind", "fork", "usage", "context", "stages", "stages/{stageId}/turns",
-                                                       "settings", "files"))}
+                                                       "settings", "files", "retro"))}
         unbuilt = 0
         for path, methods in spec["paths"].items():
             if path in built:

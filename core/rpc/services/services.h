@@ -51,6 +51,7 @@ std::unique_ptr<grpc::Service> MakeDiscoveryService(const Edge& edge, const Back
 std::unique_ptr<grpc::Service> MakeOutputService(const Edge& edge, const Backend& backend);
 std::unique_ptr<grpc::Service> MakeAuditService(const Edge& edge, const Backend& backend);
 std::unique_ptr<grpc::Service> MakeUsageService(const Edge& edge, const Backend& backend);
+std::unique_ptr<grpc::Service> MakeRetroService(const Edge& edge, const Backend& backend);
 
 // The declared services that have no method of their own yet: every call is UNIMPLEMENTED.
 std::vector<std::unique_ptr<grpc::Service>> MakeUnbuiltServices();

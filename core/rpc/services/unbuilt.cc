@@ -4,7 +4,6 @@
 #include "fabro/v1/completion.grpc.pb.h"
 #include "fabro/v1/insights.grpc.pb.h"
 #include "fabro/v1/model.grpc.pb.h"
-#include "fabro/v1/retro.grpc.pb.h"
 #include "fabro/v1/session.grpc.pb.h"
 #include "fabro/v1/settings.grpc.pb.h"
 #include "fabro/v1/verification.grpc.pb.h"
@@ -16,7 +15,6 @@ std::vector<std::unique_ptr<grpc::Service>> MakeUnbuiltServices() {
   std::vector<std::unique_ptr<grpc::Service>> services;
   services.push_back(std::make_unique<v1::WorkflowService::CallbackService>());
   services.push_back(std::make_unique<v1::VerificationService::CallbackService>());
-  services.push_back(std::make_unique<v1::RetroService::CallbackService>());
   services.push_back(std::make_unique<v1::SessionService::CallbackService>());
   services.push_back(std::make_unique<v1::InsightsService::CallbackService>());
   services.push_back(std::make_unique<v1::ModelService::CallbackService>());
