@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
 """The look back at a run that has ended: its stages, its numbers, what went against the grain."""
+import pathlib
+import tempfile
 import unittest
 
 from support import Server, command, graph, main
@@ -59,6 +61,17 @@ class Retro(unittest.TestCase):
             self.assertIsNone(self.retro(server, run))
             reply = server.get("/runs/nobody/retro")
             self.assertEqual((reply.status, reply.detail), (404, "Run nobody not found."))
+
+    def test_switched_off(self):
+        with tempfile.TemporaryDirectory() as folder:
+            config = pathlib.Path(folder) / "server.toml"
+            config.write_text("[features]\nretros = false\n")
+            with Server(args=["--config", config]) as server:
+                run = server.create(graph(command("work", "echo hi") + "s -> work -> e"))
+                server.await_status(run, "completed")
+                reply = server.get(f"/runs/{run}/retro")
+                self.assertEqual((reply.status, reply.detail),
+                                 (404, "Retros are switched off on this server. Set features.retros = true."))
 
 
 if __name__ == "__main__":
