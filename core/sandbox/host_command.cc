@@ -23,6 +23,21 @@ std::string DefaultHelper() {
   return failed ? "fabro-stage" : (self.parent_path() / "fabro-stage").string();
 }
 
+constexpr milliseconds kGraceOutside = std::chrono::seconds(2);
+
+std::vector<std::string> HelperCommand(const std::string& helper, milliseconds grace, std::string_view place,
+                                       const HostLimits* limits, const std::vector<std::string>& command) {
+  std::vector<std::string> argv{helper, std::to_string(grace.count())};
+  if (limits != nullptr) {
+    argv.emplace_back(place);
+    for (const std::int64_t limit : {limits->memory_bytes, limits->processes, limits->cpu_seconds})
+      argv.push_back(std::to_string(limit));
+  }
+  argv.emplace_back("--");
+  argv.insert(argv.end(), command.begin(), command.end());
+  return argv;
+}
+
 // Turns bytes that arrive in pieces into valid UTF-8: a sequence cut at the end waits for its rest.
 class Utf8Pieces {
  public:
@@ -81,11 +96,21 @@ Task<void> WaitForExit(Process* process, int* exit_code, TaskScope* watchers) {
 
 }  // namespace
 
+std::string HelperPath(const HostOptions& options) {
+  return options.stage_helper.empty() ? DefaultHelper() : options.stage_helper;
+}
+
+std::vector<std::string> HelperInside(const std::string& path, const HostOptions& options,
+                                      const HostLimits& limits, const std::vector<std::string>& command) {
+  return HelperCommand(path, options.grace, "--inside", &limits, command);
+}
+
 Task<absl::StatusOr<CommandResult>> RunOnHost(BlockingPool& pool, HostOptions options, HostCommand command,
                                               OutputSink* sink) {
-  const std::string helper = options.stage_helper.empty() ? DefaultHelper() : options.stage_helper;
-  std::vector<std::string> argv{helper, std::to_string(options.grace.count()), "--"};
-  argv.insert(argv.end(), command.argv.begin(), command.argv.end());
+  // The helper outside leaves the one inside its whole grace period.
+  const milliseconds grace = options.grace + (command.watch ? kGraceOutside : milliseconds(0));
+  const std::vector<std::string> argv = HelperCommand(
+      HelperPath(options), grace, "--outside", command.watch ? &*command.watch : nullptr, command.argv);
 
   const bool cancelled_before = co_await IsCancelled();
   if (cancelled_before) co_return Cancelled("cancelled before the command was started");
@@ -93,11 +118,11 @@ Task<absl::StatusOr<CommandResult>> RunOnHost(BlockingPool& pool, HostOptions op
   // The started process must have an owner whatever happens to the caller meanwhile.
   auto started = std::make_shared<std::optional<absl::StatusOr<ProcessHandles>>>();
   auto waiter = std::make_shared<Waiter>();
-  const bool accepted =
-      pool.TryRun([argv, env = command.env, dir = command.dir, input = command.input, started, waiter] {
-        started->emplace(StartProcess(argv, env, dir, input));
-        waiter->Complete(absl::OkStatus());
-      });
+  const bool accepted = pool.TryRun([argv, env = command.env, dir = command.dir, input = command.input,
+                                     note = command.note, started, waiter] {
+    started->emplace(StartProcess(argv, env, dir, input, note));
+    waiter->Complete(absl::OkStatus());
+  });
   if (!accepted) {
     co_return Error(absl::StatusCode::kResourceExhausted, Reason::kLimit, "",
                     "too many commands are being started");

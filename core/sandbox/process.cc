@@ -87,21 +87,24 @@ int ExitCodeOf(int wait_status) {
 }  // namespace
 
 absl::StatusOr<ProcessHandles> StartProcess(const std::vector<std::string>& argv, const Environment& env,
-                                            const std::string& work_dir, std::string_view input) {
+                                            const std::string& work_dir, std::string_view input,
+                                            std::string_view note) {
   FABRO_CHECK(!argv.empty());
   Fd out_read, out_write, err_read, err_write;
   FABRO_RETURN_IF_ERROR(MakePipe(out_read, out_write));
   FABRO_RETURN_IF_ERROR(MakePipe(err_read, err_write));
 
-  Fd in;
+  Fd in, beside;
   FABRO_RETURN_IF_ERROR(MakeInput(input, in));
+  if (!note.empty()) FABRO_RETURN_IF_ERROR(MakeInput(note, beside));
 
   SpawnSetup setup;
   posix_spawn_file_actions_adddup2(&setup.actions, in.get(), 0);
   posix_spawn_file_actions_adddup2(&setup.actions, out_write.get(), 1);
   posix_spawn_file_actions_adddup2(&setup.actions, err_write.get(), 2);
+  if (!note.empty()) posix_spawn_file_actions_adddup2(&setup.actions, beside.get(), 3);
   // Libraries open sockets without CLOEXEC: no command may hold a client's connection or our listener.
-  posix_spawn_file_actions_addclosefrom_np(&setup.actions, 3);
+  posix_spawn_file_actions_addclosefrom_np(&setup.actions, note.empty() ? 3 : 4);
   posix_spawn_file_actions_addchdir_np(&setup.actions, work_dir.c_str());
   sigset_t none, all;
   sigemptyset(&none);

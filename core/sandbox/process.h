@@ -22,9 +22,11 @@ struct ProcessHandles {
   int err = -1;
 };
 
-// Blocking. Starts argv in a session of its own, with `input` as its standard input.
+// Blocking. Starts argv in a session of its own, with `input` as its standard input and, unless it is empty,
+// `note` to be read from descriptor 3.
 absl::StatusOr<ProcessHandles> StartProcess(const std::vector<std::string>& argv, const Environment& env,
-                                            const std::string& work_dir, std::string_view input);
+                                            const std::string& work_dir, std::string_view input,
+                                            std::string_view note);
 
 // Used from one coroutine at a time, except that ReadOut, ReadErr and WaitExit may be awaited side by side on
 // one strand. Destroying it kills and reaps a process that still runs.

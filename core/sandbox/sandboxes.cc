@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "core/base/error.h"
+#include "core/sandbox/bubblewrap.h"
 #include "core/sandbox/local.h"
 
 namespace fabro::sandbox {
@@ -30,6 +31,9 @@ std::unique_ptr<Sandbox> Sandboxes::For(const config::SandboxSettings& settings)
     case config::SandboxProvider::kLocal:
       return std::make_unique<LocalSandbox>(pool_, options_.host, std::move(env));
     case config::SandboxProvider::kBubblewrap:
+      return std::make_unique<BubblewrapSandbox>(
+          pool_, BubblewrapOptions{options_.host, options_.search_path, options_.hidden, settings.bubblewrap,
+                                   std::move(env)});
     case config::SandboxProvider::kDocker:
       break;
   }

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "core/async/blocking_pool.h"
 #include "core/config/run_settings.h"
@@ -12,7 +14,9 @@ namespace fabro::sandbox {
 
 struct SandboxesOptions {
   HostOptions host;
-  Environment env;  // the server's own, for every command; what a run's settings say wins
+  Environment env;                  // the server's own, for every command; what a run's settings say wins
+  std::string search_path;          // where bwrap, docker and podman are looked for; empty: PATH
+  std::vector<std::string> hidden;  // files and folders of the server that no sandbox shows
 };
 
 // Thread-safe. Outlives the sandboxes it gives.
