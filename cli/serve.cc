@@ -44,6 +44,7 @@ int Serve(const ServeOptions& options) {
   app::CoreOptions core_options;
   core_options.config = config;
   core_options.environment = live->environment();
+  core_options.config_file = live->file();
   core_options.listens = false;
   const auto core = app::CoreApp::Start(runtime, std::move(core_options));
   if (!core.ok()) return app::Fail(kName, core.status());

@@ -21,6 +21,7 @@ int Run(const std::vector<std::string>& args) {
   app::CoreOptions options;
   options.config = live->config();
   options.environment = live->environment();
+  options.config_file = live->file();
   const auto core = app::CoreApp::Start(runtime, std::move(options));
   if (!core.ok()) return app::Fail(kName, core.status());
   live->OnChange([&](const config::ServerConfig& config) { (*core)->Apply(config); });

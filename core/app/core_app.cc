@@ -126,7 +126,7 @@ struct CoreApp::Parts {
         redactor(options.environment.values()),
         files("files", kFileThreads, kFileQueue),
         host(files, HostOptions(), Pairs(options.config.sandbox.env)),
-        sandboxes(files, {HostOptions(), Pairs(options.config.sandbox.env)}),
+        sandboxes(files, SandboxesOptions()),
         commands(sandboxes, files, redactor),
         hook_caller(sandboxes, http, files, redactor,
                     [this](const std::string& name) { return HeaderVariable(name); }),
@@ -176,6 +176,18 @@ struct CoreApp::Parts {
     return allowed ? options.environment.Find(name) : std::nullopt;
   }
 
+  sandbox::SandboxesOptions SandboxesOptions() const {
+    const config::ServerConfig& config = options.config;
+    sandbox::SandboxesOptions sandboxes_options;
+    sandboxes_options.host = HostOptions();
+    sandboxes_options.owner = config.storage_dir;
+    sandboxes_options.hidden = {config.storage_dir,  options.config_file, ".env",
+                                config.core.tls.key, config.api.tls.key,  config.gateway.tls.key};
+    const std::string database = DatabasePath(config.storage_url);
+    for (const char* suffix : {"", "-wal", "-shm"}) sandboxes_options.hidden.push_back(database + suffix);
+    return sandboxes_options;
+  }
+
   runtime::Work SharedWork() {
     return runtime::Work{runtime.executor(),
                          *store,
@@ -215,6 +227,7 @@ struct CoreApp::Parts {
   absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> ListenerCredentials();
   Task<void> KeepTlsFresh();
   Task<void> RunTimers();
+  Task<void> LookAtSandboxes();
 
   Runtime& runtime;
   const CoreOptions options;
@@ -284,6 +297,20 @@ Task<void> CoreApp::Parts::RunTimers() {
   timers_run = false;
 }
 
+// What is wrong is said before a stage fails of it; it is no reason not to start, as it can be put right
+// meanwhile.
+Task<void> CoreApp::Parts::LookAtSandboxes() {
+  config::SandboxSettings settings = config::SandboxSettingsOf(options.config.sandbox);
+  const absl::Status usable = co_await sandboxes.Check(std::move(settings), runs_dir);
+  if (!usable.ok() && !absl::IsCancelled(usable)) {
+    log::Warn("the sandbox cannot be used: stages that need it will fail",
+              {{"provider", options.config.sandbox.provider}, {"error", usable}});
+  }
+  const absl::Status removed = co_await sandboxes.RemoveLeftovers();
+  if (!removed.ok())
+    log::Debug("containers left by an earlier server were not looked for", {{"error", removed}});
+}
+
 absl::Status CoreApp::Parts::Serve() {
   const rpc::Backend backend = MakeBackend();
   services = rpc::MakeUnbuiltServices();
@@ -345,6 +372,7 @@ absl::StatusOr<std::unique_ptr<CoreApp>> CoreApp::Start(Runtime& runtime, CoreOp
   FABRO_RETURN_IF_ERROR(p.Serve());
   p.background.Spawn("timers", p.RunTimers());
   p.background.Spawn("storage watch", p.readiness.WatchStorage());
+  p.background.Spawn("sandboxes", p.LookAtSandboxes());
   p.admission.Start();
   return app;
 }

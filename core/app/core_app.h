@@ -20,6 +20,7 @@ struct CoreOptions {
   config::Environment environment;  // for what must be redacted
   bool listens = true;              // on config.core.listen; a channel within the process is there always
   std::string stage_helper;         // path of fabro-stage; empty: beside the program
+  std::string config_file;          // what it was read from: no sandbox shows it; may be empty
 };
 
 class CoreApp {

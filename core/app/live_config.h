@@ -40,6 +40,7 @@ class LiveConfig {
 
   const config::ServerConfig& config() const { return config_; }  // in force
   const config::Environment& environment() const { return file_.environment; }
+  const std::string& file() const { return file_.watched; }
 
   // Called with the new settings, after the log's level and format have followed them.
   void OnChange(std::function<void(const config::ServerConfig&)> listener);

@@ -145,7 +145,7 @@ std::vector<Key> MakeKeys() {
   const std::string_view kNoModels = "this version calls no models";
   const std::string_view kNoUsers = "this version signs nobody in";
   const std::string_view kNames = "a list of names: \"alice\", or \"cn:NAME\" for a certificate's holder";
-  const std::string_view kLocalOnly = "this version runs commands on the host only";
+  const std::string_view kLimit = "a whole number, 0 for no limit";
   return {
       Path("storage_dir", AT(storage_dir)),
       Live(Number("max_concurrent_runs", "a whole number from 1 to 10000", 1, 10'000,
@@ -187,17 +187,17 @@ std::vector<Key> MakeKeys() {
       Live(OneOf("sandbox.provider", "\"local\", \"bubblewrap\" or \"docker\"",
                  {"local", "bubblewrap", "docker"}, AT(sandbox.provider))),
       Live(Secret(Plain("sandbox.env", "a table of texts", AT(sandbox.env)))),
-      Unbuilt(kLocalOnly, OneOf("sandbox.bubblewrap.network", "\"none\" or \"allow\"", {"none", "allow"},
-                                AT(sandbox.bubblewrap_network))),
-      Unbuilt(kLocalOnly, Number("sandbox.bubblewrap.memory_mb", "a whole number, 0 for no limit", 0, kHuge,
-                                 AT(sandbox.bubblewrap_memory_mb))),
-      Unbuilt(kLocalOnly, Number("sandbox.bubblewrap.max_processes", "a whole number, 0 for no limit", 0,
-                                 kHuge, AT(sandbox.bubblewrap_max_processes))),
-      Unbuilt(kLocalOnly, Number("sandbox.bubblewrap.cpu_seconds", "a whole number, 0 for no limit", 0, kHuge,
-                                 AT(sandbox.bubblewrap_cpu_seconds))),
-      Unbuilt(kLocalOnly, Text("sandbox.docker.image", AT(sandbox.docker_image))),
-      Unbuilt(kLocalOnly, OneOf("sandbox.docker.network", "\"none\" or \"allow\"", {"none", "allow"},
-                                AT(sandbox.docker_network))),
+      Live(OneOf("sandbox.bubblewrap.network", "\"none\" or \"allow\"", {"none", "allow"},
+                 AT(sandbox.bubblewrap_network))),
+      Live(Number("sandbox.bubblewrap.memory_mb", kLimit, 0, kHuge, AT(sandbox.bubblewrap_memory_mb))),
+      Live(
+          Number("sandbox.bubblewrap.max_processes", kLimit, 0, kHuge, AT(sandbox.bubblewrap_max_processes))),
+      Live(Number("sandbox.bubblewrap.cpu_seconds", kLimit, 0, kHuge, AT(sandbox.bubblewrap_cpu_seconds))),
+      Live(Text("sandbox.docker.image", AT(sandbox.docker_image))),
+      Live(OneOf("sandbox.docker.network", "\"none\" or \"allow\"", {"none", "allow"},
+                 AT(sandbox.docker_network))),
+      Live(Number("sandbox.docker.memory_mb", kLimit, 0, kHuge, AT(sandbox.docker_memory_mb))),
+      Live(Number("sandbox.docker.max_processes", kLimit, 0, kHuge, AT(sandbox.docker_max_processes))),
 
       Live(Secret(Plain("vars", "a table of texts", AT(vars)))),
       Live(Plain("setup.commands", "a list of texts", AT(setup_commands))),

@@ -69,12 +69,10 @@ absl::Status CheckCore(const ServerConfig& config) {
     return Refuse("storage.url",
                   "storage.url: this version stores in SQLite only; use sqlite:PATH or leave it out.");
   }
-  if (config.sandbox.provider != "local") {
-    return Refuse(
-        "sandbox.provider",
-        StrCat("sandbox.provider is ", config.sandbox.provider,
-               ", but this version runs commands on the host only; it does not start rather than run them "
-               "unprotected. Use \"local\"."));
+  if (config.sandbox.provider == "docker" && config.sandbox.docker_image.empty()) {
+    return Refuse("sandbox.docker.image",
+                  "sandbox.provider is docker, but no image is named to run commands in. Set "
+                  "sandbox.docker.image, for example to \"debian:12\".");
   }
   return absl::OkStatus();
 }

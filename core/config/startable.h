@@ -15,9 +15,7 @@ enum class Program : std::uint8_t { kServe, kCore, kGateway };
 // FailedPrecondition with what to do about it:
 //  - the HTTP listener is not a loopback address and no authentication is configured;
 //  - api.tls lacks a file, or the strategy "mtls" has no api.tls;
-//  - something is configured that would protect (another sandbox) and that this version does not have: it
-//  must
-//    not run without;
+//  - the sandbox is docker and no image is named;
 //  - the core would listen on the network without TLS;
 //  - the storage is of a kind that this version does not have.
 absl::Status CheckStartable(const ServerConfig& config, Program program);

@@ -228,8 +228,9 @@ absl::StatusOr<config::RunOverrides> OverridesOf(const v1::StartRunSettings& set
 }
 
 absl::Status CheckExecutable(const config::RunSettings& settings) {
-  if (settings.sandbox.provider != config::SandboxProvider::kLocal) {
-    return InvalidField("settings.sandbox.provider", "must be local: this server has no other sandbox");
+  if (settings.sandbox.provider == config::SandboxProvider::kDocker &&
+      settings.sandbox.docker_image.empty()) {
+    return InvalidField("settings.sandbox.docker.image", "must name the image that commands run in");
   }
   if (settings.work_dir.empty()) return absl::OkStatus();
   std::error_code failed;

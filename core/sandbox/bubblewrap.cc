@@ -24,25 +24,25 @@ constexpr std::string_view kHelper = "/run/fabro-stage";
 constexpr std::string_view kHome = "/tmp/home";
 constexpr std::string_view kTmp = "/tmp";
 
-// Of every host: what people, services and the system keep to themselves, and sockets, which a read-only mount
-// does not close.
-constexpr std::array kHidden = {
-    "/root",      "/home",      "/run",       "/var/run", "/tmp",   "/var/tmp",  "/var/lib",
-    "/var/spool", "/var/mail",  "/var/log",   "/var/www", "/srv",   "/mnt",      "/media",
-    "/boot",      "/var/cache", "/var/crash", "/sys/fs",  "/etc/ssh", "/sys/kernel", "/sys/firmware",
-    "/etc/fabro", "/var/backups", "/lost+found"};
+// Of every host: what people, services and the system keep to themselves, and sockets, which a read-only
+// mount does not close.
+constexpr std::array kHidden = {"/root",         "/home",      "/run",         "/var/run",   "/tmp",
+                                "/var/tmp",      "/var/lib",   "/var/spool",   "/var/mail",  "/var/log",
+                                "/var/www",      "/srv",       "/mnt",         "/media",     "/boot",
+                                "/var/cache",    "/var/crash", "/sys/fs",      "/etc/ssh",   "/sys/kernel",
+                                "/sys/firmware", "/etc/fabro", "/var/backups", "/lost+found"};
 
 // A server that runs as root is root for these files whatever its capabilities are.
-constexpr std::array kReadOnlyOfProc = {"/proc/sys", "/proc/fs", "/proc/sysrq-trigger", "/proc/pressure",
-                                        "/proc/mtrr", "/proc/driver"};
-constexpr std::array kHiddenOfProc = {"/proc/acpi",       "/proc/kcore",      "/proc/keys",
-                                      "/proc/key-users",  "/proc/kmsg",       "/proc/kpagecgroup",
-                                      "/proc/kpagecount", "/proc/kpageflags", "/proc/latency_stats",
-                                      "/proc/scsi",       "/proc/slabinfo",   "/proc/timer_list",
-                                      "/proc/asound",     "/proc/vmallocinfo", "/proc/config.gz"};
+constexpr std::array kReadOnlyOfProc = {"/proc/sys",      "/proc/fs",   "/proc/sysrq-trigger",
+                                        "/proc/pressure", "/proc/mtrr", "/proc/driver"};
+constexpr std::array kHiddenOfProc = {
+    "/proc/acpi",        "/proc/kcore",      "/proc/keys",       "/proc/key-users",     "/proc/kmsg",
+    "/proc/kpagecgroup", "/proc/kpagecount", "/proc/kpageflags", "/proc/latency_stats", "/proc/scsi",
+    "/proc/slabinfo",    "/proc/timer_list", "/proc/asound",     "/proc/vmallocinfo",   "/proc/config.gz"};
 
 // Where no working directory may be: it would be the way out, or is none.
-constexpr std::array kNoWorkDir = {"/proc", "/sys", "/dev", "/etc", "/usr", "/bin", "/sbin", "/lib", "/lib64"};
+constexpr std::array kNoWorkDir = {"/proc", "/sys",  "/dev", "/etc",  "/usr",
+                                   "/bin",  "/sbin", "/lib", "/lib64"};
 
 constexpr std::string_view kInstall =
     "Install the package bubblewrap on the server, or choose another sandbox.provider.";
@@ -180,9 +180,10 @@ absl::StatusOr<std::string> WorkDir(const std::string& given, const Hidden& hidd
   if (is_system || hidden.folders.contains(work)) {
     return FailedPrecondition(
         Reason::kInvalidArgument, given,
-        StrCat("the working directory ", work, " cannot be used in the bubblewrap sandbox, which ",
-               is_system ? "keeps the system's folders read-only" : "hides it from commands",
-               ". Use a folder inside a home directory or a mounted disk, or none: each run then has its own."));
+        StrCat(
+            "the working directory ", work, " cannot be used in the bubblewrap sandbox, which ",
+            is_system ? "keeps the system's folders read-only" : "hides it from commands",
+            ". Use a folder inside a home directory or a mounted disk, or none: each run then has its own."));
   }
   return work;
 }

@@ -7,6 +7,7 @@
 
 #include "core/async/blocking_pool.h"
 #include "core/config/run_settings.h"
+#include "core/sandbox/docker.h"
 #include "core/sandbox/host_command.h"
 #include "core/sandbox/sandbox.h"
 
@@ -14,7 +15,7 @@ namespace fabro::sandbox {
 
 struct SandboxesOptions {
   HostOptions host;
-  Environment env;                  // the server's own, for every command; what a run's settings say wins
+  std::string owner;                // the storage directory: whose containers may be removed
   std::string search_path;          // where bwrap, docker and podman are looked for; empty: PATH
   std::vector<std::string> hidden;  // files and folders of the server that no sandbox shows
 };
@@ -28,9 +29,18 @@ class Sandboxes {
   // is missing and what to do. Cheap; make one for each command.
   std::unique_ptr<Sandbox> For(const config::SandboxSettings& settings);
 
+  // For the start of a server: what is wrong with the sandbox that these settings ask for, found out before a
+  // stage does. Bubblewrap runs `true` in `work_dir`; docker must answer, its image is not fetched.
+  Task<absl::Status> Check(config::SandboxSettings settings, std::string work_dir);
+
+  // Removes the containers that an earlier server of the same storage directory has left, if there is an
+  // engine. What runs in a container waits for this anyway.
+  Task<absl::Status> RemoveLeftovers();
+
  private:
   BlockingPool& pool_;
   const SandboxesOptions options_;
+  Containers containers_;
 };
 
 }  // namespace fabro::sandbox

@@ -35,8 +35,10 @@ TEST(CheckStartable, RefusesToStandOpenOnTheNetwork) {
 
 TEST(CheckStartable, RefusesToRunWithoutAProtectionThatIsConfigured) {
   ServerConfig config = Defaults();
-  config.sandbox.provider = "bubblewrap";
+  config.sandbox.provider = "docker";
   EXPECT_FALSE(CheckStartable(config, Program::kCore).ok());
+  config.sandbox.docker_image = "debian:12";
+  EXPECT_TRUE(CheckStartable(config, Program::kCore).ok());
 }
 
 TEST(CheckStartable, LetsAServerWithAuthenticationListenAnywhere) {

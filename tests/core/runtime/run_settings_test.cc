@@ -131,6 +131,17 @@ TEST(RunSettingsAsked, AreRefusedWhereThisVersionWouldLeaveThemOut) {
   EXPECT_EQ(Said(env).find("settings.sandbox.env.A=B "), 0U);
 }
 
+TEST(RunSettingsChecked, WantAnImageForContainers) {
+  config::RunSettings settings;
+  settings.sandbox.provider = config::SandboxProvider::kDocker;
+  EXPECT_EQ(MessageOf(CheckExecutable(settings)),
+            "settings.sandbox.docker.image must name the image that commands run in");
+  settings.sandbox.docker_image = "debian:12";
+  EXPECT_TRUE(CheckExecutable(settings).ok());
+  settings.sandbox.provider = config::SandboxProvider::kBubblewrap;
+  EXPECT_TRUE(CheckExecutable(settings).ok());
+}
+
 TEST(RunSettingsChecked, WantAFolderThatIsThere) {
   config::RunSettings settings;
   EXPECT_TRUE(CheckExecutable(settings).ok());

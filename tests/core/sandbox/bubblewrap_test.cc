@@ -125,29 +125,29 @@ TEST_F(BubblewrapTest, GivesBothStreamsTheExitCodeAndTheFolder) {
 
 TEST_F(BubblewrapTest, HidesHomesTheServerAndItsSecrets) {
   Write("/root/.fabro-bubblewrap-test", "secret");
-  const auto result = Run(
-      StrCat("cat /root/.fabro-bubblewrap-test; ls -A /root /home /run ", storage_, "/runs/a ", storage_,
-             "; cat ", storage_, "/fabro.db ", storage_, "/runs/b/work/file /etc/shadow"));
+  const auto result =
+      Run(StrCat("cat /root/.fabro-bubblewrap-test; ls -A /root /home /run ", storage_, "/runs/a ", storage_,
+                 "; cat ", storage_, "/fabro.db ", storage_, "/runs/b/work/file /etc/shadow"));
   fs::remove("/root/.fabro-bubblewrap-test");
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_EQ(result->out.find("secret"), std::string::npos) << result->out;
   EXPECT_EQ(result->out.find("rows"), std::string::npos) << result->out;
   EXPECT_EQ(result->out.find("another"), std::string::npos) << result->out;
-  EXPECT_EQ(result->out, StrCat("/home:\n\n/root:\n\n/run:\nfabro-stage\n\n", storage_, ":\nruns\n\n", storage_,
-                                "/runs/a:\nwork\n"));
+  EXPECT_EQ(result->out, StrCat("/home:\n\n/root:\n\n/run:\nfabro-stage\n\n", storage_, ":\nruns\n\n",
+                                storage_, "/runs/a:\nwork\n"));
 }
 
 TEST_F(BubblewrapTest, WritesNowhereButInItsFolderAndAPrivateTmp) {
-  const auto result = Run(
-      StrCat("for f in /etc/fabro-x /usr/fabro-x /root/x /run/x /var/x /home/x /dev/x /x /proc/sys/kernel/"
-             "core_pattern /proc/sysrq-trigger /proc/self/oom_score_adj ",
-             storage_, "/x ", storage_,
-             "/fabro.db; do (echo x >> $f) 2>/dev/null && echo wrote $f; done; echo x > /tmp/x; "
-             "echo y > ~/y; cat /tmp/x $HOME/y; echo 'int main(){}' > a.txt; echo > /dev/null"));
+  const std::string shared = StrCat("/tmp/", fs::path(storage_).filename().string());
+  const auto result = Run(StrCat(
+      "for f in /etc/fabro-x /usr/fabro-x /root/x /run/x /var/x /home/x /dev/x /x /proc/sys/kernel/"
+      "core_pattern /proc/sysrq-trigger /proc/self/oom_score_adj ",
+      storage_, "/x ", storage_, "/fabro.db; do (echo x >> $f) 2>/dev/null && echo wrote $f; done; echo x > ",
+      shared, "; echo y > ~/y; cat ", shared, " $HOME/y; echo > /dev/null"));
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_EQ(result->exit_code, 0) << result->err;
   EXPECT_EQ(ReplaceAll(result->out, "wrote /proc/self/oom_score_adj\n", ""), "x\ny\n");
-  EXPECT_FALSE(fs::exists("/tmp/x"));
+  EXPECT_FALSE(fs::exists(shared));
   EXPECT_EQ(Read(storage_ + "/fabro.db"), "rows");
 }
 
@@ -171,15 +171,16 @@ TEST_F(BubblewrapTest, HasNoNetworkUnlessAllowed) {
 }
 
 TEST_F(BubblewrapTest, HasNoPrivilegesAndSeesNoProcessOfTheHost) {
-  const auto result = Run(
-      "grep -E '^(CapEff|CapBnd|NoNewPrivs)' /proc/self/status | tr -d '\\t'; "
-      "unshare -U true 2>/dev/null || echo no namespaces; "
-      "mount -t tmpfs none /tmp 2>/dev/null || echo no mounts; hostname; "
-      "(($(echo /proc/[0-9]* | wc -w) < 8)) && echo alone");
+  const auto result =
+      Run("grep -E '^(CapEff|CapBnd|NoNewPrivs)' /proc/self/status | tr -d '\\t'; "
+          "unshare -U true 2>/dev/null || echo no namespaces; "
+          "mount -t tmpfs none /tmp 2>/dev/null || echo no mounts; hostname; "
+          "(($(echo /proc/[0-9]* | wc -w) < 8)) && echo alone");
   ASSERT_TRUE(result.ok()) << result.status();
-  EXPECT_EQ(result->out,
-            "CapEff:0000000000000000\nCapBnd:0000000000000000\nNoNewPrivs:1\nno namespaces\nno mounts\nfabro\n"
-            "alone\n");
+  EXPECT_EQ(
+      result->out,
+      "CapEff:0000000000000000\nCapBnd:0000000000000000\nNoNewPrivs:1\nno namespaces\nno mounts\nfabro\n"
+      "alone\n");
 }
 
 TEST_F(BubblewrapTest, TheEnvironmentIsTheSafelistAndWhatTheRunSetsForTheCommandAlone) {
@@ -217,7 +218,7 @@ TEST_F(BubblewrapTest, DiesAtItsMemoryLimitAlsoWhenManyProcessesShareIt) {
   ASSERT_TRUE(many.ok()) << many.status();
   EXPECT_EQ(many->exit_code, 137);
   EXPECT_NE(many->err.find("held more than 100663296 bytes of memory"), std::string::npos) << many->err;
-  EXPECT_NE(Run("head -c 200000000 /dev/zero > /tmp/x")->exit_code, 0);
+  EXPECT_NE(Run("head -c 200000000 /dev/zero > /tmp/big")->exit_code, 0);
   EXPECT_EQ(Run("python3 -c 'x = bytearray(32 << 20)'")->exit_code, 0);
   EXPECT_EQ(Marked(storage_), 0);
 }
@@ -241,9 +242,9 @@ TEST_F(BubblewrapTest, DiesAtItsLimitOfCpuTimeWhicheverProcessesTakeIt) {
 }
 
 TEST_F(BubblewrapTest, ATimeOutLeavesNoProcessWhateverTheScriptDoes) {
-  const auto result = Run(
-      Bash("trap '' TERM; (setsid bash -c \"trap '' TERM; sleep 1000\" &) ; (sleep 1000 &) ; echo up; sleep 1000",
-           milliseconds(600)));
+  const auto result = Run(Bash(
+      "trap '' TERM; (setsid bash -c \"trap '' TERM; sleep 1000\" &) ; (sleep 1000 &) ; echo up; sleep 1000",
+      milliseconds(600)));
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_EQ(result->end, CommandResult::End::kTimedOut);
   EXPECT_EQ(result->out, "up\n");
@@ -301,7 +302,8 @@ TEST_F(BubblewrapTest, AWorktreeSeesItsRepositoryWhereverItIsButCannotWriteIt) {
 
 TEST_F(BubblewrapTest, AWorktreeOfTheCommandsOwnMakingOpensNoOtherFolder) {
   const std::string aim = storage_ + "/runs/b/work";
-  for (const char* folder : {"objects", "refs", "worktrees/w"}) fs::create_directories(StrCat(aim, "/", folder));
+  for (const char* folder : {"objects", "refs", "worktrees/w"})
+    fs::create_directories(StrCat(aim, "/", folder));
   Write(aim + "/HEAD", "ref: refs/heads/main");
   Write(work_ + "/.git", StrCat("gitdir: ", aim, "/worktrees/w\n"));
   EXPECT_EQ(RepositoryOf(work_), "");
@@ -329,8 +331,8 @@ TEST_F(BubblewrapTest, RefusesAWorkingDirectoryThatWouldOpenTheHost) {
   SandboxesOptions options = Options();
   options.hidden = {work_ + "/data", work_ + "/server.toml"};
   Sandboxes sandboxes(pool_, options);
-  const auto inside =
-      RunTask(runtime_.executor(), sandboxes.For(settings_)->Run(Bash("cat data/* server.toml; ls data"), &sink_));
+  const auto inside = RunTask(runtime_.executor(),
+                              sandboxes.For(settings_)->Run(Bash("cat data/* server.toml; ls data"), &sink_));
   ASSERT_TRUE(inside.ok()) << inside.status();
   EXPECT_EQ(inside->out, "");
 }

@@ -75,7 +75,6 @@ class PreparerTest : public ::testing::Test {
     sandbox::SandboxesOptions options;
     options.host.stage_helper = std::filesystem::absolute(FABRO_STAGE_PROGRAM).string();
     options.host.grace = milliseconds(200);
-    options.env = {{"COLOUR", "green"}};
     return options;
   }
 
@@ -115,7 +114,7 @@ TEST_F(PreparerTest, ThePlainRunNeedsNone) {
 }
 
 TEST_F(PreparerTest, SetUpCommandsRunOneAfterTheOtherInTheRunsFolder) {
-  settings_.sandbox.env = {{"SIZE", "7"}};
+  settings_.sandbox.env = {{"COLOUR", "green"}, {"SIZE", "7"}};
   settings_.setup_commands = {"echo $COLOUR $SIZE > seen; pwd >> seen",
                               "cat seen > copy; test -n \"$FABRO_RUN_ID\""};
   const engine::Prepared prepared = Prepare();

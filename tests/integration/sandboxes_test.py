@@ -1,0 +1,141 @@
+#!/usr/bin/env python3
+"""Where stages run: nothing of the host in bubblewrap, nothing left of containers, and nothing at all without the sandbox."""
+import contextlib
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import tempfile
+import unittest
+
+from support import Server, binary, chain, command, eventually, graph, main, processes_of
+
+STUBBORN = "(trap '' TERM; setsid bash -c \"trap '' TERM; sleep 1000\" &); trap '' TERM; echo up; sleep 1000"
+
+
+def can_bubblewrap():
+    if not shutil.which("bwrap"):
+        return False
+    tried = subprocess.run(["bwrap", "--ro-bind", "/", "/", "--proc", "/proc", "--unshare-all", "true"], capture_output=True, check=False)
+    return tried.returncode == 0
+
+
+class Configured(Server):
+    """A server with a configuration file of its own and, if asked, no programs but some."""
+
+    def __init__(self, text, programs=None):
+        super().__init__()
+        self.file = self.home / "server.toml"
+        self.file.write_text(text)
+        self.environment["FABRO_CONFIG"] = str(self.file)
+        if programs is not None:
+            self.programs = self.home / "programs"
+            self.programs.mkdir()
+            for name in programs:
+                os.symlink(shutil.which(name), self.programs / name)
+            self.environment["PATH"] = str(self.programs)
+
+    def output(self, run, stream="stdout"):
+        return "".join(e["text"] for e in self.events(run) if e["event"] == "StageOutput" and e["stream"] == stream)
+
+
+@contextlib.contextmanager
+def secret_at_home():
+    with tempfile.TemporaryDirectory(prefix=".fabro-test-", dir=pathlib.Path.home()) as folder:
+        secret = pathlib.Path(folder) / "secret"
+        secret.write_text("of the host")
+        yield secret
+
+
+@unittest.skipUnless(can_bubblewrap(), "bwrap cannot make a sandbox here")
+class Bubblewrap(unittest.TestCase):
+    def test_a_stage_reads_nothing_of_the_host_and_writes_its_own_folder(self):
+        with secret_at_home() as secret, Configured('[sandbox]\nprovider = "bubblewrap"\n[sandbox.env]\nCOLOR = "red"\n') as server:
+            script = f"cat {secret} {server.storage}/fabro.db; ls -A ~ /run; echo $COLOR; echo mine > made; cat made; echo x > /etc/fabro-x"
+            run = server.create(graph(command("look", script, "max_retries=0") + chain("look")))
+            server.await_status(run, "failed", "completed")
+            self.assertEqual(server.output(run), "/run:\nfabro-stage\n\n/tmp/home:\nred\nmine\n")
+            self.assertIn("Read-only file system", server.output(run, "stderr"))
+            self.assertEqual((server.work_dir(run) / "made").read_text(), "mine\n")
+            self.assertFalse(pathlib.Path("/etc/fabro-x").exists())
+            self.assertNotIn("the sandbox cannot be used", server.core.said())
+
+    def test_the_provider_follows_the_file_for_runs_to_come(self):
+        with secret_at_home() as secret, Configured("") as server:
+            source = graph(command("look", f"cat {secret}; true") + chain("look"))
+            run = server.create(source)
+            server.await_status(run, "completed")
+            self.assertEqual(server.output(run), "of the host")
+            server.file.write_text('[sandbox]\nprovider = "bubblewrap"\n')
+            server.core.signal(signal.SIGHUP)
+            eventually("the change", lambda: server.core.find('"sandbox.provider","from":.*local.*"to":.*bubblewrap'))
+            run = server.create(source)
+            server.await_status(run, "completed")
+            self.assertEqual(server.output(run), "")
+
+    def test_nothing_outlives_a_cancelled_run_or_a_killed_server(self):
+        with Configured('[sandbox]\nprovider = "bubblewrap"\n') as server:
+            run = server.create(graph(command("stay", STUBBORN) + chain("stay")))
+            server.await_event(run, "StageOutput")
+            self.assertGreaterEqual(len(processes_of(run)), 2)
+            server.post(f"/runs/{run}/cancel")
+            server.await_status(run, "cancelled")
+            eventually("the end of its processes", lambda: not processes_of(run))
+            run = server.create(graph(command("stay", "[ -e again ] && exit 0; touch again; " + STUBBORN) + chain("stay")))
+            server.await_event(run, "StageOutput")
+            server.kill9()
+            eventually("the end of its processes", lambda: not processes_of(run))
+            server.start()
+            server.await_status(run, "completed")
+
+
+class WithoutItsSandbox(unittest.TestCase):
+    def test_nothing_runs_and_start_up_and_the_stage_say_what_to_install(self):
+        with Configured('[sandbox]\nprovider = "bubblewrap"\n', programs=["bash", "touch"]) as server:
+            eventually("a warning", lambda: server.core.find("the sandbox cannot be used.*Install the package bubblewrap"))
+            run = server.create(graph(command("go", "touch ran", "max_retries=0") + chain("go")))
+            server.await_status(run, "failed")
+            self.assertIn("Install the package bubblewrap", server.events(run)[-1]["error"])
+            self.assertFalse((server.work_dir(run) / "ran").exists())
+
+    def test_a_server_with_docker_and_no_image_does_not_start(self):
+        server = Configured('[sandbox]\nprovider = "docker"\n')
+        self.addCleanup(server.close)
+        done = subprocess.run([binary("fabro"), "serve", "--storage-dir", server.storage], env=server.environment, capture_output=True,
+                              text=True, timeout=60, check=False)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("sandbox.docker.image", done.stderr)
+
+
+class Containers(unittest.TestCase):
+    """With a stand-in for the engine's command line, which writes down what it is asked."""
+
+    ENGINE = """#!/bin/bash
+echo "$*" >> {calls}
+case $1 in
+  ps) echo fabro-0badcafe-0-run; echo somebody-elses;;
+  run) echo in a container;;
+esac
+"""
+
+    def test_a_stage_runs_in_a_container_once_those_of_a_dead_server_are_gone(self):
+        server = Configured('[sandbox]\nprovider = "docker"\n[sandbox.docker]\nimage = "debian:12"\nmemory_mb = 64\n', programs=["bash"])
+        calls = server.home / "calls"
+        engine = server.programs / "docker"
+        engine.write_text(self.ENGINE.format(calls=calls))
+        engine.chmod(0o755)
+        with server:
+            run = server.create(graph(command("go", "echo $PWD") + chain("go")))
+            server.await_status(run, "completed")
+            self.assertEqual(server.output(run), "in a container\n")
+            asked = calls.read_text()
+            self.assertIn("rm --force fabro-0badcafe-0-run\n", asked)
+            self.assertNotIn("rm --force somebody-elses", asked)
+            self.assertLess(asked.index("rm --force fabro-0badcafe"), asked.index("run --rm"))
+            for part in ("--network none", "--memory 67108864b", f"source={server.work_dir(run)},target=/workspace", f"{run}-go-1"):
+                self.assertIn(part, asked)
+
+
+if __name__ == "__main__":
+    main()
