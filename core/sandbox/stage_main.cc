@@ -14,6 +14,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -172,6 +173,28 @@ bool Reap(Command& command) {
   }
 }
 
+// Before whatever else wants to run. Refused to all but root, whose processes alone the kernel does not
+// count: a fork bomb must outrun neither the watch nor its own end.
+void Hurry(pid_t pid) {
+  const sched_param least{1};
+  (void)sched_setscheduler(pid, SCHED_RR, &least);
+}
+
+// The first process of the sandbox that the command makes; none while it is being made.
+std::vector<pid_t> FirstInside(const Command& command) {
+  const std::string pid = std::to_string(command.pid);
+  return Pids(ReadProc("/proc/" + pid + "/task/" + pid + "/children"));
+}
+
+// The kernel kills all of a namespace when its first process ends, and lets none of them fork any more.
+void KillSandbox(const Command& command) {
+  for (const pid_t first : FirstInside(command)) {
+    Hurry(first);
+    kill(first, SIGKILL);
+  }
+  Hurry(command.pid);
+}
+
 void KillEverything(Command& command) {
   while (Reap(command)) {
     SignalChildren(SIGKILL);
@@ -183,10 +206,7 @@ void KillEverything(Command& command) {
 // Tells the command to stop. The sandbox's program would die of the signal and take the command with it, so
 // it goes to the one inside, which passes it on.
 void AskToStop(const Command& command, Place place) {
-  const std::string pid = std::to_string(command.pid);
-  const std::vector<pid_t> inside = place == Place::kOutside
-                                        ? Pids(ReadProc("/proc/" + pid + "/task/" + pid + "/children"))
-                                        : std::vector<pid_t>();
+  const std::vector<pid_t> inside = place == Place::kOutside ? FirstInside(command) : std::vector<pid_t>();
   if (inside.empty()) kill(-command.pid, SIGTERM);
   for (const pid_t helper : inside) kill(helper, SIGTERM);
 }
@@ -227,6 +247,10 @@ void WaitForChildren(Command& command, const Watch& watch, long long until_ms, b
     perror("fabro-stage: setting limits");
     _exit(kOwnFailure);
   }
+  // The kernel does not count the processes of root: what ends a fork bomb of it must come first by other
+  // means.
+  if (place == Place::kInside && limits.processes > 0 && getuid() == 0)
+    (void)setpriority(PRIO_PROCESS, 0, 10);
   sigprocmask(SIG_SETMASK, &inherited, nullptr);
   execvp(argv[0], argv);
   const int error = errno;
@@ -290,9 +314,7 @@ int main(int argc, char** argv) {
   setpgid(command.pid, command.pid);  // both sides do it, so that neither can be late
   // The pipes belong to the command: their end must tell that it and all it started are gone.
   close(1);
-  // A fork bomb must not outrun the watch. Refused to all but root, whose processes alone the kernel does not
-  // count either.
-  if (watch.limits.any()) (void)setpriority(PRIO_PROCESS, 0, -10);
+  if (watch.limits.any()) Hurry(0);
 
   bool stop = false;
   bool at_once = false;
@@ -315,6 +337,7 @@ int main(int argc, char** argv) {
       WaitForChildren(command, watch, NowMs() + (command.ended ? moment_ms : options.grace_ms),
                       options.place == Place::kOutside, &too_much);
   }
+  if (options.place == Place::kOutside && !command.ended) KillSandbox(command);
   KillEverything(command);
   if (too_much.empty()) return command.code;
   fprintf(stderr, "fabro: the command was killed because %s, which is its limit\n", too_much.c_str());
