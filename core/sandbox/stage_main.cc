@@ -134,14 +134,14 @@ std::string TooMuch(const Limits& limits) {
   return "";
 }
 
-// For the command itself. The watch outside speaks of a limit, so it may be a little earlier.
+// For the command itself, and a little above: the watch outside comes first and says which limit it was.
 bool SetLimits(const Limits& limits) {
   const auto set = [](auto what, long long value) {
     const rlimit both{static_cast<rlim_t>(value), static_cast<rlim_t>(value)};
     return setrlimit(what, &both) == 0;
   };
   return set(RLIMIT_CORE, 0) && (limits.memory_bytes == 0 || set(RLIMIT_DATA, limits.memory_bytes)) &&
-         (limits.processes == 0 || set(RLIMIT_NPROC, limits.processes + 1)) &&
+         (limits.processes == 0 || set(RLIMIT_NPROC, limits.processes + kSandboxTasks + 16)) &&
          (limits.cpu_seconds == 0 || set(RLIMIT_CPU, limits.cpu_seconds + 2));
 }
 

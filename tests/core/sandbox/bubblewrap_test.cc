@@ -124,17 +124,15 @@ TEST_F(BubblewrapTest, GivesBothStreamsTheExitCodeAndTheFolder) {
 }
 
 TEST_F(BubblewrapTest, HidesHomesTheServerAndItsSecrets) {
-  Write("/root/.fabro-bubblewrap-test", "secret");
+  const std::string home = MakeFolder(std::getenv("HOME"));
+  Write(home + "/key", "secret");
   const auto result =
-      Run(StrCat("cat /root/.fabro-bubblewrap-test; ls -A /root /home /run ", storage_, "/runs/a ", storage_,
-                 "; cat ", storage_, "/fabro.db ", storage_, "/runs/b/work/file /etc/shadow"));
-  fs::remove("/root/.fabro-bubblewrap-test");
+      Run(StrCat("cat ", home, "/key ", storage_, "/fabro.db ", storage_, "/runs/b/work/file ",
+                 "/etc/shadow; ls -A /run ", storage_, "/runs/a ", storage_));
+  fs::remove_all(home);
   ASSERT_TRUE(result.ok()) << result.status();
-  EXPECT_EQ(result->out.find("secret"), std::string::npos) << result->out;
-  EXPECT_EQ(result->out.find("rows"), std::string::npos) << result->out;
-  EXPECT_EQ(result->out.find("another"), std::string::npos) << result->out;
-  EXPECT_EQ(result->out, StrCat("/home:\n\n/root:\n\n/run:\nfabro-stage\n\n", storage_, ":\nruns\n\n",
-                                storage_, "/runs/a:\nwork\n"));
+  EXPECT_EQ(result->out,
+            StrCat("/run:\nfabro-stage\n\n", storage_, ":\nruns\n\n", storage_, "/runs/a:\nwork\n"));
 }
 
 TEST_F(BubblewrapTest, WritesNowhereButInItsFolderAndAPrivateTmp) {
@@ -142,7 +140,7 @@ TEST_F(BubblewrapTest, WritesNowhereButInItsFolderAndAPrivateTmp) {
   const auto result = Run(StrCat(
       "for f in /etc/fabro-x /usr/fabro-x /root/x /run/x /var/x /home/x /dev/x /x /proc/sys/kernel/"
       "core_pattern /proc/sysrq-trigger /proc/self/oom_score_adj ",
-      storage_, "/x ", storage_, "/fabro.db; do (echo x >> $f) 2>/dev/null && echo wrote $f; done; echo x > ",
+      storage_, "/x ", storage_, "/fabro.db; do (: >> $f) 2>/dev/null && echo wrote $f; done; echo x > ",
       shared, "; echo y > ~/y; cat ", shared, " $HOME/y; echo > /dev/null"));
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_EQ(result->exit_code, 0) << result->err;
