@@ -137,5 +137,26 @@ esac
                 self.assertIn(part, asked)
 
 
+def has_engine():
+    for engine in filter(shutil.which, ("docker", "podman")):
+        return subprocess.run([engine, "image", "inspect", "debian:12"], capture_output=True, timeout=60, check=False).returncode == 0
+    return False
+
+
+class RealContainers(unittest.TestCase):
+    @unittest.skipUnless(has_engine(), "no docker or podman answers here, or it has no image debian:12")
+    def test_a_stage_works_in_its_workspace_and_ends_with_its_run(self):
+        with Configured('[sandbox]\nprovider = "docker"\n[sandbox.docker]\nimage = "debian:12"\n') as server:
+            run = server.create(graph(command("go", "pwd; echo $FABRO_STAGE_ID; echo made > file") + command("stay", STUBBORN) + chain("go", "stay")))
+            server.await_event(run, "StageOutput", "stay")
+            self.assertEqual((server.work_dir(run) / "file").read_text(), "made\n")
+            self.assertTrue(server.output(run).startswith("/workspace\ngo\n"))
+            server.post(f"/runs/{run}/cancel")
+            server.await_status(run, "cancelled")
+            engine = "docker" if shutil.which("docker") else "podman"
+            left = subprocess.run([engine, "ps", "--all", "--quiet", "--filter", f"label=fabro.owner={server.storage}"], capture_output=True, check=True)
+            self.assertEqual(left.stdout, b"")
+
+
 if __name__ == "__main__":
     main()

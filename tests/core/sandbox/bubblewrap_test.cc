@@ -68,8 +68,10 @@ class BubblewrapTest : public ::testing::Test {
   ~BubblewrapTest() override { fs::remove_all(storage_); }
 
   void SetUp() override {
-    const auto tried = Run("true");
-    if (!tried.ok()) GTEST_SKIP() << "bwrap cannot run here: " << tried.status();
+    // CTest takes this message for a test that is left out.
+    constexpr char kProbe[] =
+        "bwrap --ro-bind / / --proc /proc --unshare-user --unshare-pid --unshare-net true";
+    ASSERT_EQ(std::system(kProbe), 0) << "left out: bwrap cannot make a sandbox here at all";
   }
 
   Command Bash(std::string script, milliseconds timeout = seconds(60)) {
@@ -101,7 +103,7 @@ class BubblewrapTest : public ::testing::Test {
     return mkdtemp(name.data());
   }
 
-  const std::string storage_ = MakeFolder(fs::canonical(".").string());
+  const std::string storage_ = MakeFolder(fs::absolute(FABRO_STAGE_PROGRAM).parent_path().string());
   const std::string work_ = storage_ + "/runs/a/work";
   config::SandboxSettings settings_;
   Runtime runtime_{2};
