@@ -220,7 +220,8 @@ struct CoreApp::Parts {
                         readiness,
                         call_metrics,
                         DatabasePath(options.config.storage_url),
-                        [this] { return current.Get(); }};
+                        [this] { return current.Get(); },
+                        git_worker};
   }
 
   absl::Status Serve();

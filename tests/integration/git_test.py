@@ -89,6 +89,43 @@ class Git(unittest.TestCase):
         touched = {event["node_id"]: event.get("files_touched", []) for event in self.events(run, "StageCompleted")}
         self.assertEqual([touched["one"], touched["two"], touched["three"]], [["n", "out.txt"], ["README", "n"], []])
 
+    def files(self, run, query=""):
+        reply = self.server.get(f"/runs/{run}/files{query}")
+        self.assertEqual(reply.status, 200, reply.body)
+        return reply.json
+
+    def test_the_files_that_a_run_changed_are_listed(self):
+        gone, new, token = {"name": "", "contents": ""}, {"name": "", "contents": ""}, "ghp_" + "a1B2" * 9
+        run = self.create(command("one", "echo 1 > n") + command("two", f"echo 2 > n; rm README; printf 'a\\0b' > zeros; echo {token} > leak") +
+                          'ask [shape=hexagon, label="Well?"]; s -> one -> two -> ask -> e')
+        self.server.await_question(run)
+        n = {"old_file": new, "new_file": {"name": "n", "contents": "2\n"}}
+        readme = {"old_file": {"name": "README", "contents": "hello\n"}, "new_file": gone}
+        leak = {"old_file": new, "new_file": {"name": "leak", "contents": "REDACTED\n"}}
+        zeros = {"old_file": new, "new_file": {"name": "zeros", "contents": "", "omitted": "binary"}}
+        everything = {"data": [readme, leak, n, zeros], "meta": {"has_more": False}}
+        self.assertEqual(self.files(run), everything)
+        self.assertEqual(self.files(run, "?page[limit]=1&page[offset]=2"), {"data": [n], "meta": {"has_more": True}})
+        checkpoint = next(event for event in self.events(run, "CheckpointCompleted") if event["node_id"] == "one")
+        for name in (checkpoint["id"], "one", checkpoint["git_commit_sha"], checkpoint["git_commit_sha"][:7]):
+            only = self.files(run, f"?checkpoint={name}")["data"]
+            self.assertEqual(only, [{"old_file": new, "new_file": {"name": "n", "contents": "1\n"}}])
+        self.assertEqual(self.server.get(f"/runs/{run}/files?checkpoint=three").status, 404)
+        self.server.answer(run, self.server.await_question(run)["id"], selected_option_key="E")
+        self.ended(run)
+        self.assertEqual(self.files(run), everything)
+        self.repository.git("branch", "-q", "-D", f"fabro/run/{run}")  # merged, perhaps; its commits are still there
+        self.assertEqual(self.files(run), everything)
+        self.repository.path.rename(self.server.home / "elsewhere")
+        reply = self.server.get(f"/runs/{run}/files")
+        self.assertEqual(reply.status, 404)
+        self.assertIn(str(self.repository.path), reply.detail)
+
+    def test_a_run_without_git_has_no_files(self):
+        run = self.server.create(graph(command("one", "echo 1 > n") + "s -> one -> e"))
+        self.server.await_status(run, "completed")
+        self.assertEqual(self.files(run), {"data": [], "meta": {"has_more": False}})
+
     def test_the_best_branch_is_taken_over(self):
         score = "echo {0} > n; echo '{{\"context_updates\": {{\"score\": {0}}}}}'"
         body = ("fan [shape=component]; join [shape=tripleoctagon];" + command("one", "echo 0 > n") + command("a", score.format(1)) +

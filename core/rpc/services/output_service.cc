@@ -1,6 +1,7 @@
 #include "core/base/error.h"
 #include "core/base/status_macros.h"
 #include "core/rpc/services/convert.h"
+#include "core/rpc/services/run_files.h"
 #include "core/rpc/services/run_usage.h"
 #include "core/rpc/services/services.h"
 #include "fabro/v1/output.grpc.pb.h"
@@ -36,11 +37,24 @@ class OutputService final : public v1::RunOutputService::CallbackService {
   Task<absl::Status> HandleFiles(const v1::RetrieveRunFilesRequest& request,
                                  v1::PaginatedRunFileList& response) {
     FABRO_CO_ASSIGN_OR_RETURN(const runtime::LoadedRun run, co_await Read(request.id()));
-    const auto& prepared = run.machine.prepared();
-    response.mutable_meta()->set_has_more(false);
-    if (!prepared || prepared->repository.empty()) co_return absl::OkStatus();  // it works in no repository
-    co_return Error(absl::StatusCode::kUnimplemented, Reason::kUnimplemented, "",
-                    "This version cannot show what a run changed in a git repository.");
+    FilesQuery query{.page = PageOf(request), .checkpoint = request.checkpoint()};
+    FABRO_CO_ASSIGN_OR_RETURN(
+        const git::DiffPage files,
+        co_await ReadRunFiles(backend_, run.row.id, run.machine.prepared(), std::move(query)));
+    for (const git::FileChange& file : files.files) {
+      v1::FileDiff& diff = *response.add_data();
+      Put(file.before, diff.mutable_old_file());
+      Put(file.after, diff.mutable_new_file());
+    }
+    response.mutable_meta()->set_has_more(files.has_more);
+    co_return absl::OkStatus();
+  }
+
+  static void Put(const git::FileSide& side, v1::DiffFile* out) {
+    out->set_name(side.path);
+    out->set_contents(side.text);
+    if (side.omitted == git::Omission::kBinary) out->set_omitted(v1::FILE_OMISSION_BINARY);
+    if (side.omitted == git::Omission::kTooLarge) out->set_omitted(v1::FILE_OMISSION_TOO_LARGE);
   }
 
   Task<absl::Status> HandleUsage(const v1::RetrieveRunUsageRequest& request, v1::RunUsage& response) {

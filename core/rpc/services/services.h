@@ -12,6 +12,7 @@
 #include "core/config/server_config.h"
 #include "core/events/event_hub.h"
 #include "core/events/redactor.h"
+#include "core/git/worker.h"
 #include "core/rpc/call.h"
 #include "core/rpc/readiness.h"
 #include "core/runtime/supervisor.h"
@@ -42,6 +43,7 @@ struct Backend {
   const CallMetrics& calls;
   std::string database_path;                                            // empty: the store is no file of ours
   std::function<std::shared_ptr<const config::ServerConfig>()> config;  // the settings in force
+  git::Worker& git;
 };
 
 std::unique_ptr<grpc::Service> MakeRunService(const Edge& edge, const Backend& backend);
