@@ -2,7 +2,10 @@
 
 #include <sys/stat.h>
 
+#include <cerrno>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <optional>
 #include <system_error>
 
@@ -30,6 +33,15 @@ std::string GitFolderOf(const Worktree& worktree) {
 }
 
 std::string ReferenceOf(const Worktree& worktree) { return StrCat("refs/heads/", worktree.branch); }
+
+// Opens the worktree by what the repository knows of it, never by what is in its folder: there a stage may
+// have written a .git that leads elsewhere.
+absl::StatusOr<RepositoryHandle> OpenWorktree(const Worktree& worktree) {
+  FABRO_ASSIGN_OR_RETURN(RepositoryHandle repository, Open(GitFolderOf(worktree)));
+  const int code = git_repository_set_workdir(repository.get(), worktree.path.c_str(), 0);
+  if (code < 0) return Failed(code, StrCat("opening the worktree ", worktree.path));
+  return repository;
+}
 
 // Opens what the stages made too, folders without the right to write included.
 void MakeRemovable(const std::string& folder) {
@@ -87,9 +99,58 @@ absl::Status AddWorktree(git_repository* repository, const Worktree& worktree) {
   return code < 0 ? Failed(code, doing) : absl::OkStatus();
 }
 
+// For the git programs of stages.
+absl::Status LinkFolder(const Worktree& worktree) {
+  const std::string link = worktree.path + "/.git";
+  const std::string wanted = StrCat("gitdir: ", GitFolderOf(worktree), "\n");
+  std::error_code failed;
+  if (fs::symlink_status(link, failed).type() == fs::file_type::regular) {
+    std::ifstream in(link);
+    const std::string found{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+    if (found == wanted) return absl::OkStatus();
+  }
+  FABRO_RETURN_IF_ERROR(RemoveFolder(link));
+  std::ofstream out(link);
+  out << wanted << std::flush;
+  return out ? absl::OkStatus() : ErrnoError(errno, StrCat("writing ", link));
+}
+
 int StopCheckout(git_checkout_notify_t, const char*, const git_diff_file*, const git_diff_file*,
                  const git_diff_file*, void* payload) {
   return StopAtFile(payload);
+}
+
+struct Unlinking {
+  const std::string top;
+  const Stop& stop;
+};
+
+// Called with folders before what is in them.
+int UnlinkFolder(const char* root, const git_tree_entry* entry, void* payload) {
+  const auto* unlinking = static_cast<const Unlinking*>(payload);
+  if (unlinking->stop.asked()) return GIT_EUSER;
+  if (git_tree_entry_type(entry) != GIT_OBJECT_TREE) return 0;
+  const fs::path folder = StrCat(unlinking->top, root, git_tree_entry_name(entry));
+  std::error_code failed;
+  if (fs::symlink_status(folder, failed).type() != fs::file_type::symlink) return 0;
+  return fs::remove(folder, failed) ? 0 : GIT_ERROR;
+}
+
+// libgit2 would write and remove files through a link that a stage put where the commit has a folder.
+absl::Status RemoveLinksFor(git_repository* repository, const git_tree* tree, const Stop& stop) {
+  Unlinking unlinking{.top = git_repository_workdir(repository), .stop = stop};
+  const int code = git_tree_walk(tree, GIT_TREEWALK_PRE, UnlinkFolder, &unlinking);
+  return code < 0 ? Failed(code, StrCat("removing links to folders from ", unlinking.top)) : absl::OkStatus();
+}
+
+absl::Status RemoveLinks(git_repository* repository, const git_tree* after, const Stop& stop) {
+  git_oid id;
+  if (git_reference_name_to_id(&id, repository, "HEAD") == 0) {
+    FABRO_ASSIGN_OR_RETURN(const CommitHandle commit, FindCommit(repository, TextOf(&id)));
+    FABRO_ASSIGN_OR_RETURN(const TreeHandle before, TreeOf(commit.get()));
+    FABRO_RETURN_IF_ERROR(RemoveLinksFor(repository, before.get(), stop));
+  }
+  return RemoveLinksFor(repository, after, stop);
 }
 
 absl::Status CheckOut(git_repository* repository, const git_commit* commit, const Stop& stop) {
@@ -100,6 +161,7 @@ absl::Status CheckOut(git_repository* repository, const git_commit* commit, cons
   options.notify_payload =
       const_cast<Stop*>(&stop);  // NOLINT(cppcoreguidelines-pro-type-const-cast): read only
   FABRO_ASSIGN_OR_RETURN(const TreeHandle tree, TreeOf(commit));
+  FABRO_RETURN_IF_ERROR(RemoveLinks(repository, tree.get(), stop));
   const std::string doing = StrCat("writing the files of commit ", TextOf(git_commit_id(commit)), " to ",
                                    git_repository_workdir(repository));
   int code = git_checkout_tree(repository, reinterpret_cast<const git_object*>(tree.get()), &options);
@@ -266,9 +328,10 @@ absl::StatusOr<std::string> MakeWorktree(const Worktree& worktree, const std::st
   }
   FABRO_ASSIGN_OR_RETURN(const std::optional<std::string> tip, TipOf(worktree.repository, worktree.branch));
   if (!tip) return Internal(StrCat("the branch ", worktree.branch, " has gone"));
+  FABRO_RETURN_IF_ERROR(LinkFolder(worktree));
   std::error_code failed;
   if (!fs::exists(GitFolderOf(worktree) + "/index", failed)) {  // is written after the last file
-    FABRO_ASSIGN_OR_RETURN(const RepositoryHandle own, Open(worktree.path));
+    FABRO_ASSIGN_OR_RETURN(const RepositoryHandle own, OpenWorktree(worktree));
     FABRO_ASSIGN_OR_RETURN(const CommitHandle commit, FindCommit(own.get(), *tip));
     FABRO_RETURN_IF_ERROR(CheckOut(own.get(), commit.get(), stop));
   }
@@ -277,16 +340,22 @@ absl::StatusOr<std::string> MakeWorktree(const Worktree& worktree, const std::st
 
 absl::Status ResetWorktree(const Worktree& worktree, const std::string& sha, const Globs& kept,
                            const Stop& stop) {
-  FABRO_ASSIGN_OR_RETURN(const RepositoryHandle repository, Open(worktree.path));
+  FABRO_ASSIGN_OR_RETURN(const RepositoryHandle repository, OpenWorktree(worktree));
   FABRO_ASSIGN_OR_RETURN(const CommitHandle commit, FindCommit(repository.get(), sha));
   FABRO_RETURN_IF_ERROR(CheckOut(repository.get(), commit.get(), stop));
   FABRO_RETURN_IF_ERROR(RemoveUnknown(repository.get(), kept, stop));
   return MoveBranch(repository.get(), worktree, git_commit_id(commit.get()), "fabro: reset");
 }
 
+absl::StatusOr<std::string> HeadOf(const Worktree& worktree) {
+  FABRO_ASSIGN_OR_RETURN(const RepositoryHandle repository, OpenWorktree(worktree));
+  FABRO_ASSIGN_OR_RETURN(const CommitHandle commit, Before(repository.get(), worktree));
+  return TextOf(git_commit_id(commit.get()));
+}
+
 absl::StatusOr<Committed> CommitWorktree(const Worktree& worktree, const CommitOrder& order,
                                          const Stop& stop) {
-  FABRO_ASSIGN_OR_RETURN(const RepositoryHandle repository, Open(worktree.path));
+  FABRO_ASSIGN_OR_RETURN(const RepositoryHandle repository, OpenWorktree(worktree));
   FABRO_ASSIGN_OR_RETURN(const CommitHandle before, Before(repository.get(), worktree));
   IndexHandle index;
   int code = git_repository_index(Out(index), repository.get());

@@ -34,6 +34,9 @@ absl::Status MakeBranch(const Worktree& worktree, const std::string& start_sha);
 absl::Status ResetWorktree(const Worktree& worktree, const std::string& sha, const Globs& kept,
                            const Stop& stop);
 
+// The commit that is checked out there.
+absl::StatusOr<std::string> HeadOf(const Worktree& worktree);
+
 struct CommitOrder {
   std::string message;
   Globs excluded;  // stay as they were in the commit before

@@ -76,7 +76,7 @@ absl::StatusOr<GitStages::Begun> GitStages::Begin(const StageRequest& request, c
   if (!request.restore_sha.empty() && request.adopt_branch.empty()) {
     FABRO_RETURN_IF_ERROR(git::ResetWorktree(tree, request.restore_sha, excluded, stop));
   }
-  FABRO_ASSIGN_OR_RETURN(std::string sha, git::HeadOf(tree.path));
+  FABRO_ASSIGN_OR_RETURN(std::string sha, git::HeadOf(tree));
   return Begun{.tree = tree, .sha = std::move(sha), .excluded = std::move(excluded)};
 }
 

@@ -86,10 +86,9 @@ std::string RepositoryOf(const std::string& tree) {
 absl::StatusOr<std::string> FindRepositoryOf(const RunTrees& trees, const RunContext& context,
                                              const engine::Prepared& prepared) {
   if (!prepared.repository.empty()) return prepared.repository;
-  if (std::string named = RepositoryOf(trees.Own().path); !named.empty()) return named;
   FABRO_ASSIGN_OR_RETURN(const std::optional<git::Place> place,
                          git::FindRepository(context.settings->work_dir));
-  return place ? place->repository : std::string();
+  return place ? place->repository : RepositoryOf(trees.Own().path);
 }
 
 absl::Status RemoveBranches(const RunTrees& trees) {

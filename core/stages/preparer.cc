@@ -141,7 +141,9 @@ Task<absl::Status> Preparer::SetUp(RunContext context, PreparationSink* sink, st
 }
 
 Task<absl::Status> Preparer::SealSetup(RunContext context, engine::Prepared* prepared) {
-  if (prepared->repository.empty() || context.settings->setup_commands.empty()) co_return absl::OkStatus();
+  const config::RunSettings& settings = *context.settings;
+  const bool nothing_ran = settings.setup_commands.empty() && settings.hooks.empty();
+  if (prepared->repository.empty() || nothing_ran) co_return absl::OkStatus();
   RunWorktree worktree{
       .work_dir = prepared->work_dir, .repository = prepared->repository, .base_sha = prepared->base_sha};
   absl::StatusOr<RunWorktree> sealed = co_await worktrees_.SealSetup(std::move(context), std::move(worktree));

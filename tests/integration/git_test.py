@@ -121,6 +121,20 @@ class Git(unittest.TestCase):
         self.assertEqual(reply.status, 404)
         self.assertIn(str(self.repository.path), reply.detail)
 
+    def test_a_preserved_worktree_stays_until_the_run_is_deleted(self):
+        run = self.create(command("one", "echo 1 > n; echo x > a.log") + "s -> one -> e",
+                          sandbox={"preserve": True}, checkpoint={"exclude_globs": ["*.log"]}, setup={"commands": ["echo made > generated"]})
+        self.server.await_status(run, "completed")
+        tree = self.server.storage / "runs" / run / "tree"
+        self.assertEqual((tree / "a.log").read_text(), "x\n")
+        self.assertEqual([diff["new_file"]["name"] for diff in self.files(run)["data"]], ["n"])
+        self.assertEqual(self.repository.git("show", f"fabro/run/{run}:generated"), "made")
+        eventually("the run being deleted", lambda: self.server.request("DELETE", f"/runs/{run}").status in (204, 404))
+        eventually("no worktree being left", lambda: not self.repository.worktrees())
+        self.assertFalse(tree.exists())
+        self.assertTrue(self.repository.git("rev-parse", f"fabro/run/{run}"))
+        self.assertEqual(self.repository.checkout(), self.before)
+
     def test_a_run_without_git_has_no_files(self):
         run = self.server.create(graph(command("one", "echo 1 > n") + "s -> one -> e"))
         self.server.await_status(run, "completed")

@@ -102,6 +102,54 @@ TEST_F(Worktrees, AreMadeWholeFromAnyPart) {
   }
 }
 
+// A stage in a sandbox can write nothing but its folder; what we do for it must not reach further.
+TEST_F(Worktrees, DoNotFollowWhatAStageWroteInThem) {
+  const GitRepository victim;
+  const auto before = victim.Checkout();
+  const Worktree tree = Made();
+  for (const std::string& lead :
+       {"echo 'gitdir: " + victim.git_folder() + "' > .git", "ln -s '" + victim.git_folder() + "' .git",
+        "git init -q . && git config core.worktree '" + victim.folder() + "'", std::string("true")}) {
+    SCOPED_TRACE(lead);
+    Shell(tree.path, "rm -rf .git; " + lead);
+    Write(tree, "new", lead);
+    const std::string sha = Commit(tree).sha;
+    EXPECT_EQ(user_.Run("git show fabro/run/one:new"), lead);
+    EXPECT_EQ(*HeadOf(tree), sha);
+    ASSERT_TRUE(ResetWorktree(tree, first_, Globs(), stop_).ok());
+    EXPECT_FALSE(std::filesystem::exists(tree.path + "/new"));
+    Made();
+    EXPECT_EQ(Git(tree, "status --porcelain --branch"), "## fabro/run/one");
+  }
+  EXPECT_EQ(victim.Checkout(), before);
+}
+
+TEST_F(Worktrees, DoNotWriteThroughLinks) {
+  const Worktree tree = Made();
+  const auto outside = user_.beside("outside");
+  testing::WriteFile(outside / "main.c", "mine");
+  Shell(tree.path, "rm -rf src && ln -s '" + outside.string() + "' src");
+  ASSERT_TRUE(ResetWorktree(tree, first_, Globs(), stop_).ok());
+  EXPECT_EQ(ReadFile(outside / "main.c"), "mine");
+  EXPECT_EQ(ReadFile(tree.path + "/src/main.c"), "int main;\n");
+  Write(tree, "old/main.c", "x");
+  Commit(tree);
+  Shell(tree.path,
+        "rm -rf old && ln -s '" + outside.string() + "' old && ln -s '" + outside.string() + "' there");
+  ASSERT_TRUE(ResetWorktree(tree, first_, Globs(), stop_).ok());
+  ASSERT_TRUE(RemoveWorktree(tree).ok());
+  EXPECT_EQ(ReadFile(outside / "main.c"), "mine");
+}
+
+TEST_F(Worktrees, DoNotCommitThroughLinks) {
+  const Worktree tree = Made();
+  testing::WriteFile(user_.beside("outside") / "main.c", "secret");
+  Shell(tree.path, "rm -rf src && ln -s ../../../outside src && ln -s ../../../outside there");
+  Commit(tree);
+  EXPECT_EQ(Git(tree, "ls-tree -r --name-only HEAD"), ".gitignore\nREADME\nsrc\nthere");
+  EXPECT_EQ(Git(tree, "show HEAD:src"), "../../../outside");
+}
+
 TEST_F(Worktrees, CanBeMadeWhileAnotherOneIsBroken) {
   user_.Run("mkdir -p .git/worktrees/half && echo x > .git/worktrees/half/gitdir");
   EXPECT_EQ(Git(Made(), "status --porcelain"), "");
