@@ -123,6 +123,24 @@ Diagnostic AsDiagnostic(const Json& json) {
   return diagnostic;
 }
 
+WorkflowInfo AsWorkflow(const Json& json) {
+  WorkflowInfo workflow{.slug = Text(json, "slug"),
+                        .name = Text(json, "name"),
+                        .filename = Text(json, "filename"),
+                        .valid = Flag(json, "valid"),
+                        .last_run = ParseRfc3339(TextIn(json, "last_run", "ran_at")),
+                        .json = Dump(json)};
+  if (const Json* found = Member(json, "diagnostics"); found != nullptr && found->is_array()) {
+    for (const Json& diagnostic : *found) workflow.diagnostics.push_back(AsDiagnostic(diagnostic));
+  }
+  return workflow;
+}
+
+Json BodyOf(const WorkflowChoice& workflow) {
+  if (!workflow.slug.empty()) return {{"workflow", workflow.slug}};
+  return {{"dot_source", workflow.source}};
+}
+
 // {"data":[...],"meta":{"has_more":...}}
 template <typename T, typename As>
 absl::StatusOr<Page<T>> AsPage(const std::string& body, As as) {
@@ -199,7 +217,7 @@ absl::StatusOr<HttpResponse> Api::Call(HttpRequest request, const std::string& p
 std::string Api::RunPath(const std::string& id) const { return StrCat("/runs/", EncodeUrlPart(id)); }
 
 absl::StatusOr<RunInfo> Api::Start(const StartRun& start) {
-  Json body = {{"dot_source", start.source}};
+  Json body = BodyOf(start.workflow);
   if (start.goal) body["goal"] = *start.goal;
   if (start.title) body["title"] = *start.title;
   if (!start.vars.empty()) body["vars"] = start.vars;
@@ -212,9 +230,9 @@ absl::StatusOr<RunInfo> Api::Start(const StartRun& start) {
   return RunOf(response);
 }
 
-absl::StatusOr<Validation> Api::Validate(const std::string& source,
+absl::StatusOr<Validation> Api::Validate(const WorkflowChoice& workflow,
                                          const std::map<std::string, std::string>& vars) {
-  Json body = {{"dot_source", source}};
+  Json body = BodyOf(workflow);
   if (!vars.empty()) body["vars"] = vars;
   FABRO_ASSIGN_OR_RETURN(const HttpResponse response,
                          Call({.method = "POST", .body = Dump(body)}, "/runs/validate"));
@@ -266,6 +284,10 @@ absl::StatusOr<std::vector<T>> Api::Collect(const std::string& path, As as) {
     if (!page.has_more || page.items.empty()) break;
   }
   return all;
+}
+
+absl::StatusOr<std::vector<WorkflowInfo>> Api::Workflows() {
+  return Collect<WorkflowInfo>("/workflows", AsWorkflow);
 }
 
 absl::StatusOr<std::vector<StageInfo>> Api::Stages(const std::string& id) {

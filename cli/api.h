@@ -91,14 +91,31 @@ struct Validation {
   std::string json;
 };
 
+// A workflow as GET /workflows tells of it.
+struct WorkflowInfo {
+  std::string slug;
+  std::string name;
+  std::string filename;
+  bool valid = false;
+  std::optional<Timestamp> last_run;
+  std::vector<Diagnostic> diagnostics;
+  std::string json;
+};
+
 template <typename T>
 struct Page {
   std::vector<T> items;
   bool has_more = false;
 };
 
+// What to run or to look at: exactly one is set.
+struct WorkflowChoice {
+  std::string source;  // DOT
+  std::string slug;    // of a workflow that the server knows
+};
+
 struct StartRun {
-  std::string source;
+  WorkflowChoice workflow;
   std::optional<std::string> goal;
   std::optional<std::string> title;
   std::map<std::string, std::string> vars;
@@ -117,8 +134,9 @@ class Api {
   Api(HttpClient& http, std::string server) : http_(http), server_(std::move(server)) {}
 
   absl::StatusOr<RunInfo> Start(const StartRun& start);
-  absl::StatusOr<Validation> Validate(const std::string& source,
+  absl::StatusOr<Validation> Validate(const WorkflowChoice& workflow,
                                       const std::map<std::string, std::string>& vars);
+  absl::StatusOr<std::vector<WorkflowInfo>> Workflows();
   absl::StatusOr<RunInfo> Get(const std::string& id);
   absl::StatusOr<RunInfo> Control(const std::string& id, std::string_view verb);  // cancel, pause, unpause
   absl::StatusOr<RunInfo> Rewind(const std::string& id, std::uint64_t checkpoint);

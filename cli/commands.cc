@@ -1,6 +1,7 @@
 #include "cli/commands.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -33,6 +34,16 @@ int FailLocally(const absl::Status& status) {
   return kExitFailed;
 }
 
+// A file when there is one of that name, else what the server knows by it.
+absl::StatusOr<WorkflowChoice> Choose(const std::string& word) {
+  absl::StatusOr<std::string> source = ReadWorkflow(word);
+  if (source.ok()) return WorkflowChoice{.source = *std::move(source)};
+  struct stat info{};
+  const bool is_name = word.find_first_of("/.") == std::string::npos && ::stat(word.c_str(), &info) != 0;
+  if (is_name && !word.empty()) return WorkflowChoice{.slug = word};
+  return source.status();
+}
+
 void PrintJsonLine(const std::string& json) { WriteText(STDOUT_FILENO, json + "\n"); }
 
 std::string NewKey() {
@@ -43,9 +54,9 @@ std::string NewKey() {
 }  // namespace
 
 int RunWorkflow(Api& api, const RunOptions& options, bool json, SignalPipe& signals) {
-  const absl::StatusOr<std::string> source = ReadWorkflow(options.file);
-  if (!source.ok()) return FailLocally(source.status());
-  const absl::StatusOr<RunInfo> run = api.Start({.source = *source,
+  const absl::StatusOr<WorkflowChoice> workflow = Choose(options.workflow);
+  if (!workflow.ok()) return FailLocally(workflow.status());
+  const absl::StatusOr<RunInfo> run = api.Start({.workflow = *workflow,
                                                  .goal = options.goal,
                                                  .title = options.title,
                                                  .vars = options.vars,
@@ -54,7 +65,7 @@ int RunWorkflow(Api& api, const RunOptions& options, bool json, SignalPipe& sign
   if (!run.ok()) {
     const int code = Fail(run.status(), api.server());
     if (run.status().code() == absl::StatusCode::kInvalidArgument) {
-      PrintNote(StrCat("  hint: fabro validate ", options.file, " says where"));
+      PrintNote(StrCat("  hint: fabro validate ", options.workflow, " says where"));
     }
     return code;
   }
@@ -76,16 +87,16 @@ int RunWorkflow(Api& api, const RunOptions& options, bool json, SignalPipe& sign
 }
 
 int ValidateWorkflow(Api& api, const ValidateOptions& options, bool json) {
-  const absl::StatusOr<std::string> source = ReadWorkflow(options.file);
-  if (!source.ok()) return FailLocally(source.status());
-  const absl::StatusOr<Validation> validation = api.Validate(*source, options.vars);
+  const absl::StatusOr<WorkflowChoice> workflow = Choose(options.workflow);
+  if (!workflow.ok()) return FailLocally(workflow.status());
+  const absl::StatusOr<Validation> validation = api.Validate(*workflow, options.vars);
   if (!validation.ok()) return Fail(validation.status(), api.server());
   if (json) {
     PrintJsonLine(validation->json);
     return validation->valid ? kExitOk : kExitFailed;
   }
   for (const Diagnostic& found : validation->diagnostics) {
-    std::string place = CleanLine(options.file);
+    std::string place = CleanLine(options.workflow);
     if (found.line) place += StrCat(":", *found.line);
     if (found.line && found.column) place += StrCat(":", *found.column);
     const bool is_error = found.severity == "error";
@@ -96,7 +107,7 @@ int ValidateWorkflow(Api& api, const ValidateOptions& options, bool json) {
            {StrCat(" [", CleanLine(found.rule), "]"), Tone::kDim}});
   }
   if (validation->valid && validation->diagnostics.empty())
-    Print({{StrCat(CleanLine(options.file), ": no faults found")}});
+    Print({{StrCat(CleanLine(options.workflow), ": no faults found")}});
   return validation->valid ? kExitOk : kExitFailed;
 }
 

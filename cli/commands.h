@@ -10,6 +10,7 @@ namespace fabro::cli {
 
 int RunWorkflow(Api& api, const RunOptions& options, bool json, SignalPipe& signals);
 int ValidateWorkflow(Api& api, const ValidateOptions& options, bool json);
+int ListWorkflows(Api& api, bool json);
 int ListRuns(Api& api, const PsOptions& options, bool json);
 int ShowRun(Api& api, const ShowRunOptions& options, bool json);
 int ShowEvents(Api& api, const EventsOptions& options, bool json, SignalPipe& signals);

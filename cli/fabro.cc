@@ -37,6 +37,7 @@ struct Dispatch {
 
   int operator()(const RunOptions& options) const { return RunWorkflow(api, options, json, signals); }
   int operator()(const ValidateOptions& options) const { return ValidateWorkflow(api, options, json); }
+  int operator()(const WorkflowsOptions&) const { return ListWorkflows(api, json); }
   int operator()(const PsOptions& options) const { return ListRuns(api, options, json); }
   int operator()(const ShowRunOptions& options) const { return ShowRun(api, options, json); }
   int operator()(const EventsOptions& options) const { return ShowEvents(api, options, json, signals); }

@@ -1,4 +1,4 @@
-// `ps` and `show`.
+// `workflows`, `ps` and `show`.
 #include <unistd.h>
 
 #include <algorithm>
@@ -164,6 +164,25 @@ int ListCheckpoints(Api& api, const CheckpointsOptions& options, bool json) {
                     {CleanLine(checkpoint.commit.substr(0, 12))}});
   }
   PrintLines(Table({"ID", "NODE", "STATUS", "MADE", "COMMIT"}, rows, StyleOf(STDOUT_FILENO)));
+  return kExitOk;
+}
+
+int ListWorkflows(Api& api, bool json) {
+  const absl::StatusOr<std::vector<WorkflowInfo>> workflows = api.Workflows();
+  if (!workflows.ok()) return Fail(workflows.status(), api.server());
+  if (json) {
+    WriteText(STDOUT_FILENO, JsonList(*workflows) + "\n");
+    return kExitOk;
+  }
+  std::vector<std::vector<Span>> rows;
+  for (const WorkflowInfo& workflow : *workflows) {
+    const std::string note = workflow.diagnostics.empty() ? "" : CleanLine(workflow.diagnostics[0].message);
+    rows.push_back({{CleanLine(workflow.slug)},
+                    workflow.valid ? Span{"valid", Tone::kGood} : Span{"broken", Tone::kBad},
+                    {workflow.last_run ? ShowDuration(SystemClock().Now() - *workflow.last_run) : "never"},
+                    {note.empty() ? CleanLine(workflow.name) : note}});
+  }
+  PrintLines(Table({"WORKFLOW", "STATE", "LAST RUN", "NAME"}, rows, StyleOf(STDOUT_FILENO)));
   return kExitOk;
 }
 

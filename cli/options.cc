@@ -36,7 +36,10 @@ class Builder {
 
   void AddRun() {
     CLI::App* sub = Client("run", "Start a workflow, follow it and answer its questions", run_);
-    sub->add_option("FILE", run_.file, "Workflow source; the files that its prompts name go with it")
+    sub->add_option(
+           "WORKFLOW", run_.workflow,
+           "File of a workflow (the files that its prompts name go with it), else the name of one that "
+           "the server knows")
         ->required();
     sub->add_option("--goal", run_.goal, "What the run is to reach, instead of the workflow's own goal");
     sub->add_option("--title", run_.title, "Title for lists");
@@ -51,10 +54,14 @@ class Builder {
 
   void AddValidate() {
     CLI::App* sub = Client("validate", "Say what is wrong with a workflow", validate_);
-    sub->add_option("FILE", validate_.file, "Workflow source")->required();
+    sub->add_option("WORKFLOW", validate_.workflow,
+                    "File of a workflow, else the name of one that the server knows")
+        ->required();
     sub->add_option("--var", vars_, "NAME=VALUE of a variable in the source; repeatable")
         ->allow_extra_args(false);
   }
+
+  void AddWorkflows() { Client("workflows", "List the workflows that the server knows by name", workflows_); }
 
   void AddPs() {
     CLI::App* sub = Client("ps", "List the runs that have not ended", ps_);
@@ -242,6 +249,7 @@ class Builder {
   ClientTls tls_;
   RunOptions run_;
   ValidateOptions validate_;
+  WorkflowsOptions workflows_;
   PsOptions ps_;
   ShowRunOptions show_;
   EventsOptions events_;
@@ -268,6 +276,7 @@ ParsedArguments ParseArguments(const std::vector<std::string>& args, const std::
   if (with_serve) builder.AddServe();
   builder.AddRun();
   builder.AddValidate();
+  builder.AddWorkflows();
   builder.AddPs();
   builder.AddShow();
   builder.AddEvents();

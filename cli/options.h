@@ -14,7 +14,7 @@
 namespace fabro::cli {
 
 struct RunOptions {
-  std::string file;
+  std::string workflow;  // a file, else the slug of one that the server knows
   std::optional<std::string> goal;
   std::optional<std::string> title;
   std::map<std::string, std::string> vars;
@@ -24,9 +24,11 @@ struct RunOptions {
 };
 
 struct ValidateOptions {
-  std::string file;
+  std::string workflow;
   std::map<std::string, std::string> vars;
 };
+
+struct WorkflowsOptions {};
 
 struct PsOptions {
   bool all = false;
@@ -87,9 +89,9 @@ struct HealthOptions {
   std::optional<std::string> config_path;
 };
 
-using Command = std::variant<RunOptions, ValidateOptions, PsOptions, ShowRunOptions, EventsOptions,
-                             AnswerOptions, ControlOptions, CheckpointsOptions, RewindOptions, ForkOptions,
-                             GraphOptions, ConfigCheckOptions, HealthOptions, ServeOptions>;
+using Command = std::variant<RunOptions, ValidateOptions, WorkflowsOptions, PsOptions, ShowRunOptions,
+                             EventsOptions, AnswerOptions, ControlOptions, CheckpointsOptions, RewindOptions,
+                             ForkOptions, GraphOptions, ConfigCheckOptions, HealthOptions, ServeOptions>;
 
 struct Arguments {
   std::string server;  // without a '/' at its end

@@ -39,6 +39,7 @@
 #include "core/stages/hooks.h"
 #include "core/stages/preparer.h"
 #include "core/storage/sqlite/sqlite_store.h"
+#include "core/workflows/catalog.h"
 
 namespace fabro::app {
 namespace {
@@ -143,6 +144,7 @@ struct CoreApp::Parts {
                   [this](RunId run) { supervisor.OnGrant(run); }),
         timers(*store, SystemTime(),
                [this](std::vector<RunId> runs) { return supervisor.OnTimersDue(std::move(runs)); }),
+        workflows(options.config.workflow_dirs, files),
         supervisor(SharedWork(), files),
         run_ids(SystemRandom()),
         readiness(*store, SystemTime(), options.config.storage_dir, [this] { return timers_run.load(); }),
@@ -189,20 +191,10 @@ struct CoreApp::Parts {
   }
 
   runtime::Work SharedWork() {
-    return runtime::Work{runtime.executor(),
-                         *store,
-                         SystemTime(),
-                         SystemRandom(),
-                         git_stages,
-                         hub,
-                         admission,
-                         timers,
-                         runs_dir,
-                         {},
-                         runtime::Limits(),
-                         &preparer,
-                         nullptr,
-                         &worktrees};
+    return runtime::Work{runtime.executor(), *store,    SystemTime(),      SystemRandom(),
+                         git_stages,         hub,       admission,         timers,
+                         runs_dir,           {},        runtime::Limits(), &preparer,
+                         &workflows,         &worktrees};
   }
 
   rpc::Backend MakeBackend() {
@@ -221,7 +213,8 @@ struct CoreApp::Parts {
                         call_metrics,
                         DatabasePath(options.config.storage_url),
                         [this] { return current.Get(); },
-                        git_worker};
+                        git_worker,
+                        workflows};
   }
 
   absl::Status Serve();
@@ -255,6 +248,7 @@ struct CoreApp::Parts {
   TaskScope calls;
   scheduler::Admission admission;
   scheduler::Timers timers;
+  workflows::Catalog workflows;
   runtime::Supervisor supervisor;
   RunIdSource run_ids;
   std::atomic<bool> timers_run = false;
@@ -321,6 +315,8 @@ absl::Status CoreApp::Parts::Serve() {
   services.push_back(rpc::MakeRunService(edge, backend));
   services.push_back(rpc::MakeHumanService(edge, backend));
   services.push_back(rpc::MakeRunInternalsService(edge, backend));
+  services.push_back(rpc::MakeSettingsService(edge, backend));
+  services.push_back(rpc::MakeWorkflowService(edge, backend));
   services.push_back(rpc::MakeOutputService(edge, backend));
   services.push_back(rpc::MakeRetroService(edge, backend));
 

@@ -208,7 +208,6 @@ std::vector<Key> MakeKeys() {
       [] {
         Key key = Plain("workflows.dirs", "a list of paths", AT(workflow_dirs));
         key.is_path = true;
-        key.unbuilt = "this version has no registered workflows";
         return key;
       }(),
 

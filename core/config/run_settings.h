@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -75,6 +76,7 @@ struct Hook {
 SandboxSettings SandboxSettingsOf(const SandboxConfig& config);
 
 struct RunSettings {
+  std::string graph;     // the file of a registered workflow; empty: the source came with the request
   std::string work_dir;  // absolute; empty: a folder of the run's own
   SandboxSettings sandbox;
   std::vector<std::string> setup_commands;
@@ -85,6 +87,8 @@ struct RunSettings {
   std::string llm_provider;
   std::string llm_model;
   std::map<std::string, std::vector<std::string>> llm_fallbacks;  // provider -> those to turn to, in order
+
+  std::set<std::string> hidden_vars;  // the variables whose values are the server's, and not shown
 
   bool operator==(const RunSettings&) const = default;
 };

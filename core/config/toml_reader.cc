@@ -85,11 +85,9 @@ std::optional<Value> AsValue(const toml::node& node) {
 }
 
 // An empty table is an empty map of either kind; the key says which.
-std::optional<Value> ForKey(const Key& key, std::optional<Value> value) {
+std::optional<Value> ForKey(const Schema& schema, std::string_view key, std::optional<Value> value) {
   const StringMap* texts = value ? std::get_if<StringMap>(&*value) : nullptr;
-  if (texts == nullptr || !texts->empty()) return value;
-  const std::optional<Value> example = key.read(ServerConfig());
-  if (example && std::holds_alternative<StringListMap>(*example)) return StringListMap();
+  if (texts != nullptr && texts->empty() && schema.holds_lists(key)) return StringListMap();
   return value;
 }
 
@@ -114,13 +112,13 @@ void WalkHooks(const toml::array& array, std::string_view file, std::vector<Sett
 }
 
 // Depth is bounded by the parser of toml++ (256).
-void Walk(const toml::table& table, const std::string& prefix, std::string_view file,
+void Walk(const toml::table& table, const std::string& prefix, std::string_view file, const Schema& schema,
           std::vector<Setting>& settings) {
   for (const auto& [name, node] : table) {
     const std::string key_name = StrCat(prefix, name.str());
-    const Key* key = FindKey(key_name);
-    if (key == nullptr && node.is_table()) {
-      Walk(*node.as_table(), StrCat(key_name, "."), file, settings);
+    const bool is_key = schema.is_key(key_name);
+    if (!is_key && node.is_table()) {
+      Walk(*node.as_table(), StrCat(key_name, "."), file, schema, settings);
       continue;
     }
     if (key_name == "hooks" && node.is_array()) {
@@ -129,7 +127,7 @@ void Walk(const toml::table& table, const std::string& prefix, std::string_view 
     }
     Setting setting{.key = key_name, .where = Where(file, node.source()), .shown = Shown(node)};
     setting.value = AsValue(node);
-    if (key != nullptr) setting.value = ForKey(*key, std::move(setting.value));
+    if (is_key) setting.value = ForKey(schema, key_name, std::move(setting.value));
     settings.push_back(std::move(setting));
   }
 }
@@ -180,6 +178,17 @@ std::size_t FindStray(std::string_view text) {
 }  // namespace
 
 absl::StatusOr<std::vector<Setting>> ReadToml(std::string_view text, std::string_view file) {
+  Schema schema;
+  schema.is_key = [](std::string_view name) { return FindKey(name) != nullptr; };
+  schema.holds_lists = [](std::string_view name) {
+    const std::optional<Value> example = FindKey(name)->read(ServerConfig());
+    return example && std::holds_alternative<StringListMap>(*example);
+  };
+  return ReadToml(text, file, schema);
+}
+
+absl::StatusOr<std::vector<Setting>> ReadToml(std::string_view text, std::string_view file,
+                                              const Schema& schema) {
   if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);  // byte order mark
   if (const std::size_t stray = FindStray(text); stray != std::string_view::npos) {
     const std::size_t line_start = text.substr(0, stray).rfind('\n') + 1;  // npos + 1 is 0
@@ -192,7 +201,7 @@ absl::StatusOr<std::vector<Setting>> ReadToml(std::string_view text, std::string
   try {
     const toml::table table = toml::parse(text);
     std::vector<Setting> settings;
-    Walk(table, "", file, settings);
+    Walk(table, "", file, schema, settings);
     return settings;
   } catch (const toml::parse_error& error) {
     return InvalidArgument(Reason::kInvalidArgument, file,

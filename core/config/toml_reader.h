@@ -1,6 +1,7 @@
 // TOML text as a flat list of settings. toml++ stays in toml_reader.cc.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -24,5 +25,13 @@ struct Setting {
 // in it. Of [[hooks]] each table is a setting "hooks[N]", before those of its values, "hooks[N].FIELD".
 // InvalidArgument "file:line:column: ..." when the text is no TOML.
 absl::StatusOr<std::vector<Setting>> ReadToml(std::string_view text, std::string_view file);
+
+// What the walk must know of a file's names.
+struct Schema {
+  std::function<bool(std::string_view)> is_key;       // a value, though it is a table
+  std::function<bool(std::string_view)> holds_lists;  // a table of lists, even when it is empty
+};
+absl::StatusOr<std::vector<Setting>> ReadToml(std::string_view text, std::string_view file,
+                                              const Schema& schema);
 
 }  // namespace fabro::config

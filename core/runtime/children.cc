@@ -51,6 +51,7 @@ absl::StatusOr<NewRun> MakeChild(const storage::RunRow& parent, const engine::St
   run.source.vars_json = std::move(of_parent.vars_json);
   FABRO_ASSIGN_OR_RETURN(run.settings, SettingsFromJson(of_parent.settings_json));
   run.settings.work_dir = child.work_dir;
+  run.settings.graph = child.node->child_workflow;
   return run;
 }
 

@@ -13,7 +13,7 @@
 namespace fabro::runtime {
 namespace {
 
-constexpr std::string_view kMask = "REDACTED";
+constexpr std::string_view kInline = "<inline>";
 
 struct Provider {
   config::SandboxProvider value;
@@ -243,7 +243,9 @@ absl::Status CheckExecutable(const config::RunSettings& settings) {
 
 void Put(const config::RunSettings& settings, v1::RunSettings* out) {
   out->set_version(1);
+  out->set_graph(settings.graph.empty() ? std::string(kInline) : settings.graph);
   if (!settings.work_dir.empty()) out->set_work_dir(settings.work_dir);
+  for (const std::string& name : settings.hidden_vars) (*out->mutable_vars())[name] = kMask;
   v1::LlmSettings* llm = out->mutable_llm();
   if (!settings.llm_model.empty()) llm->set_model(settings.llm_model);
   if (!settings.llm_provider.empty()) llm->set_provider(settings.llm_provider);
@@ -292,7 +294,10 @@ absl::StatusOr<config::RunSettings> SettingsFromJson(const std::string& json) {
   const absl::StatusOr<config::RunOverrides> over = ReadOverrides(message);
   if (!over.ok())
     return absl::DataLossError(StrCat("stored settings are not valid: ", MessageOf(over.status())));
-  return config::Overlay(config::RunSettings(), *over);
+  config::RunSettings settings = config::Overlay(config::RunSettings(), *over);
+  if (message.graph() != kInline) settings.graph = message.graph();
+  for (const auto& [name, mask] : message.vars()) settings.hidden_vars.insert(name);
+  return settings;
 }
 
 }  // namespace fabro::runtime

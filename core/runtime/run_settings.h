@@ -22,7 +22,9 @@ absl::StatusOr<config::RunOverrides> OverridesOf(const v1::StartRunSettings& set
 absl::Status CheckExecutable(const config::RunSettings& settings);
 
 void Put(const config::RunSettings& settings, v1::RunSettings* out);
-// Takes out what must not be shown: the values of the environment and of headers.
+// What stands for a value that is not shown.
+inline constexpr const char* kMask = "REDACTED";
+// Takes out what must not be shown: the values of the environment and of headers, and a password in a URL.
 void MaskSecrets(v1::RunSettings* settings);
 
 // The stored form and back; DataLoss when the text is not such an object. Empty text is an empty object.

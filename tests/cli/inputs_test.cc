@@ -27,7 +27,7 @@ TEST(Arguments, OfRun) {
   EXPECT_EQ(parsed.arguments->server, "http://h:1");
   EXPECT_TRUE(parsed.arguments->json);
   const auto& run = std::get<RunOptions>(parsed.arguments->command);
-  EXPECT_EQ(run.file, "f.fabro");
+  EXPECT_EQ(run.workflow, "f.fabro");
   EXPECT_EQ(run.goal, "g");
   EXPECT_EQ(run.vars, (std::map<std::string, std::string>{{"a", "1"}, {"b", "x=y"}}));
   EXPECT_EQ(run.labels, (std::map<std::string, std::string>{{"l", ""}}));

@@ -1,5 +1,5 @@
-// Any bytes as server.toml and as .env: never a crash, and what is accepted prints as TOML that is accepted
-// again.
+// Any bytes as server.toml, as a run configuration and as .env: never a crash, and what is accepted of the
+// first prints as TOML that is accepted again.
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -13,6 +13,7 @@
 #include "core/config/environment.h"
 #include "core/config/load.h"
 #include "core/config/print.h"
+#include "core/config/run_config.h"
 #include "core/config/startable.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -29,6 +30,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     (void)fabro::config::CheckStartable(loaded->config, fabro::config::Program::kCore).ok();
   } else if (fabro::MessageOf(loaded.status()).empty()) {
     std::abort();
+  }
+  for (const std::string& error : fabro::config::ReadRunConfig(text, "fuzz.toml").errors) {
+    if (!error.starts_with("fuzz.toml")) std::abort();
   }
   std::vector<std::string> problems;
   fabro::config::Environment environment;

@@ -160,9 +160,9 @@ class RunInternalsService final : public v1::RunInternalsService::CallbackServic
     google::protobuf::Struct vars;
     FABRO_CO_RETURN_IF_ERROR(PutJson(source.vars_json.empty() ? "{}" : source.vars_json, &vars));
     for (const auto& [name, value] : vars.fields()) {
+      if (settings.hidden_vars.contains(name)) continue;
       (*response.mutable_vars())[name] = backend_.redactor.Redact(value.string_value());
     }
-    response.set_graph("<inline>");
     if (!row.goal.empty()) response.set_goal(row.goal);
     for (const auto& [name, value] : row.labels) (*response.mutable_labels())[name] = value;
     response.set_simulated(row.simulated);

@@ -67,10 +67,17 @@ absl::Status Refusal(const std::vector<workflow::Diagnostic>& diagnostics) {
   return InvalidArgument(Reason::kGraphInvalid, "", workflow::JoinMessages(diagnostics));
 }
 
-std::string TitleOf(const v1::StartRunRequest& request, const workflow::Graph& graph,
-                    const std::string& goal) {
+std::optional<std::string> Optional(bool is_given, const std::string& text) {
+  return is_given ? std::optional(text) : std::nullopt;
+}
+
+std::string TitleOf(const v1::StartRunRequest& request, const workflows::Registered& found) {
   if (request.has_title() && !request.title().empty()) return request.title();
-  const std::string& title = !goal.empty() ? goal : !graph.label.empty() ? graph.label : graph.name;
+  if (!found.config.title.empty()) return found.config.title;
+  const workflow::Graph& graph = *found.graph;
+  const std::string& title = !graph.goal.empty()    ? graph.goal
+                             : !graph.label.empty() ? graph.label
+                                                    : graph.name;
   return std::string(TruncateUtf8(title, 256));
 }
 
@@ -204,7 +211,7 @@ class RunService final
       if (answered) co_return absl::OkStatus();
     }
     FABRO_CO_RETURN_IF_ERROR(CheckVariables(request.vars()));
-    FABRO_CO_ASSIGN_OR_RETURN(runtime::NewRun run, MakeRun(call, request, now));
+    FABRO_CO_ASSIGN_OR_RETURN(runtime::NewRun run, co_await MakeRun(call, request, now));
     FABRO_CO_RETURN_IF_ERROR(CheckQueue(backend_));
     // Said before the commit, because a repeated request must be given the same answer.
     storage::RunRow shown = run.row;
@@ -238,68 +245,89 @@ class RunService final
     co_return true;
   }
 
-  absl::StatusOr<runtime::NewRun> MakeRun(const CallContext& call, const v1::StartRunRequest& request,
-                                          Timestamp now) {
-    if (request.has_workflow()) {
-      if (request.has_dot_source()) return InvalidField("workflow", "and dot_source exclude each other");
-      return NotFound(Reason::kNotFound, request.workflow(),
-                      StrCat("Workflow ", request.workflow(), " not found."));
-    }
-    if (!request.has_dot_source()) return InvalidField("dot_source", "is required");
-    const std::shared_ptr<const config::ServerConfig> config = backend_.config();
-    FABRO_ASSIGN_OR_RETURN(const config::RunOverrides over, runtime::OverridesOf(request.settings()));
-    config::RunSettings settings = config::Overlay(config::RunSettingsOf(*config), over);
-    FABRO_RETURN_IF_ERROR(runtime::CheckExecutable(settings));
-    workflow::Variables variables = VariablesOf(config->vars);
-    for (const auto& [name, value] : request.vars()) variables.insert_or_assign(name, value);
+  // The workflow that is asked for, with the server's variables below the caller's. Without a graph it is not
+  // valid.
+  Task<absl::StatusOr<workflows::Registered>> FindWorkflow(std::optional<std::string> slug,
+                                                           std::optional<std::string> source,
+                                                           workflows::Ask ask) {
+    if (slug && source) co_return InvalidField("workflow", "and dot_source exclude each other");
+    if (slug) co_return co_await backend_.workflows.Find(*std::move(slug), std::move(ask));
+    if (!source) co_return InvalidField("dot_source", "is required");
+    workflows::Registered found;
+    found.variables = std::move(ask.defaults);
+    for (const auto& [name, value] : ask.vars) found.variables.insert_or_assign(name, value);
     workflow::LoadOptions options;
-    if (request.has_goal()) options.goal = request.goal();
-    workflow::LoadResult loaded = workflow::LoadWorkflow(request.dot_source(), variables, options);
-    if (loaded.graph == nullptr) return Refusal(loaded.diagnostics);
+    options.goal = std::move(ask.goal);
+    workflow::LoadResult loaded = workflow::LoadWorkflow(*source, found.variables, options);
+    found.source = *std::move(source);
+    found.graph = std::move(loaded.graph);
+    found.diagnostics = std::move(loaded.diagnostics);
+    if (found.graph != nullptr) found.slug = found.graph->name;
+    co_return found;
+  }
+
+  // The call and its request outlive the handler, which waits for this.
+  Task<absl::StatusOr<runtime::NewRun>> MakeRun(const CallContext& call, const v1::StartRunRequest& request,
+                                                Timestamp now) {
+    const std::shared_ptr<const config::ServerConfig> config = backend_.config();
+    FABRO_CO_ASSIGN_OR_RETURN(const config::RunOverrides over, runtime::OverridesOf(request.settings()));
+    workflows::Ask ask{VariablesOf(config->vars), VariablesOf(request.vars()),
+                       Optional(request.has_goal(), request.goal())};
+    FABRO_CO_ASSIGN_OR_RETURN(
+        const workflows::Registered found,
+        co_await FindWorkflow(Optional(request.has_workflow(), request.workflow()),
+                              Optional(request.has_dot_source(), request.dot_source()), std::move(ask)));
+    if (found.graph == nullptr) co_return Refusal(found.diagnostics);
+    config::RunSettings settings = config::Overlay(config::RunSettingsOf(*config), found.config.settings);
+    settings = config::Overlay(std::move(settings), over);
+    settings.graph = found.filename;
+    for (const auto& [name, value] : config->vars) {
+      const bool is_replaced =
+          request.vars().contains(name) || (found.config.vars && found.config.vars->contains(name));
+      if (!is_replaced) settings.hidden_vars.insert(name);
+    }
+    FABRO_CO_RETURN_IF_ERROR(runtime::CheckExecutable(settings));
 
     const events::Redactor& redactor = backend_.redactor;
     runtime::NewRun run;
     storage::RunRow& row = run.row;
     row.id = backend_.run_ids.Next(now);
     row.created_at = now;
-    row.goal = loaded.graph->goal;
-    row.workflow_name = loaded.graph->name;
-    row.workflow_slug = loaded.graph->name;
-    row.title = redactor.Redact(TitleOf(request, *loaded.graph, row.goal));
+    row.goal = found.graph->goal;
+    row.workflow_name = found.graph->name;
+    row.workflow_slug = found.slug;
+    row.title = redactor.Redact(TitleOf(request, found));
     row.created_by = call.principal;
-    row.priority = request.priority();
-    for (const auto& [name, value] : request.labels()) row.labels.emplace_back(name, redactor.Redact(value));
-    std::sort(row.labels.begin(), row.labels.end());
+    row.priority = request.has_priority() ? request.priority() : found.config.priority.value_or(0);
+    std::map<std::string, std::string> labels = found.config.labels;
+    for (const auto& [name, value] : request.labels()) labels[name] = value;
+    for (const auto& [name, value] : labels) row.labels.emplace_back(name, redactor.Redact(value));
     run.audit = AuditOf(call, now, ResourceOf(row.id));
-    run.graph = loaded.graph;
+    run.graph = found.graph;
     run.settings = std::move(settings);
-    run.source.source = request.dot_source();
+    run.source.source = found.source;
     run.source.traceparent = call.traceparent;
     run.source.vars_json = "{";
-    for (const auto& [name, value] : variables) {
+    for (const auto& [name, value] : found.variables) {
       if (run.source.vars_json.size() > 1) run.source.vars_json += ',';
       AppendJsonString(run.source.vars_json, name);
       run.source.vars_json += ':';
       AppendJsonString(run.source.vars_json, value);
     }
     run.source.vars_json += '}';
-    return run;
+    co_return run;
   }
 
   Task<absl::Status> HandleValidate(const v1::ValidateRunRequest& request,
                                     v1::ValidateRunResponse& response) {
-    if (request.has_workflow() && !request.has_dot_source()) {
-      co_return NotFound(Reason::kNotFound, request.workflow(),
-                         StrCat("Workflow ", request.workflow(), " not found."));
-    }
-    if (!request.has_dot_source()) co_return InvalidField("dot_source", "is required");
     FABRO_CO_RETURN_IF_ERROR(CheckVariables(request.vars()));
-    workflow::Variables variables = VariablesOf(backend_.config()->vars);
-    for (const auto& [name, value] : request.vars()) variables.insert_or_assign(name, value);
-    workflow::LoadResult loaded =
-        workflow::LoadWorkflow(request.dot_source(), variables, workflow::LoadOptions());
-    response.set_valid(!workflow::HasErrors(loaded.diagnostics));
-    for (const workflow::Diagnostic& diagnostic : loaded.diagnostics)
+    workflows::Ask ask{VariablesOf(backend_.config()->vars), VariablesOf(request.vars()), std::nullopt};
+    FABRO_CO_ASSIGN_OR_RETURN(
+        const workflows::Registered found,
+        co_await FindWorkflow(Optional(request.has_workflow(), request.workflow()),
+                              Optional(request.has_dot_source(), request.dot_source()), std::move(ask)));
+    response.set_valid(found.graph != nullptr);
+    for (const workflow::Diagnostic& diagnostic : found.diagnostics)
       Put(diagnostic, response.add_diagnostics());
     co_return absl::OkStatus();
   }

@@ -19,6 +19,7 @@
 #include "core/sandbox/sandbox.h"
 #include "core/scheduler/admission.h"
 #include "core/storage/store.h"
+#include "core/workflows/catalog.h"
 
 namespace grpc {
 class Service;
@@ -44,6 +45,7 @@ struct Backend {
   std::string database_path;                                            // empty: the store is no file of ours
   std::function<std::shared_ptr<const config::ServerConfig>()> config;  // the settings in force
   git::Worker& git;
+  workflows::Catalog& workflows;
 };
 
 std::unique_ptr<grpc::Service> MakeRunService(const Edge& edge, const Backend& backend);
@@ -54,6 +56,8 @@ std::unique_ptr<grpc::Service> MakeOutputService(const Edge& edge, const Backend
 std::unique_ptr<grpc::Service> MakeAuditService(const Edge& edge, const Backend& backend);
 std::unique_ptr<grpc::Service> MakeUsageService(const Edge& edge, const Backend& backend);
 std::unique_ptr<grpc::Service> MakeRetroService(const Edge& edge, const Backend& backend);
+std::unique_ptr<grpc::Service> MakeSettingsService(const Edge& edge, const Backend& backend);
+std::unique_ptr<grpc::Service> MakeWorkflowService(const Edge& edge, const Backend& backend);
 
 // The declared services that have no method of their own yet: every call is UNIMPLEMENTED.
 std::vector<std::unique_ptr<grpc::Service>> MakeUnbuiltServices();

@@ -5,21 +5,17 @@
 #include "fabro/v1/insights.grpc.pb.h"
 #include "fabro/v1/model.grpc.pb.h"
 #include "fabro/v1/session.grpc.pb.h"
-#include "fabro/v1/settings.grpc.pb.h"
 #include "fabro/v1/verification.grpc.pb.h"
-#include "fabro/v1/workflow.grpc.pb.h"
 
 namespace fabro::rpc {
 
 std::vector<std::unique_ptr<grpc::Service>> MakeUnbuiltServices() {
   std::vector<std::unique_ptr<grpc::Service>> services;
-  services.push_back(std::make_unique<v1::WorkflowService::CallbackService>());
   services.push_back(std::make_unique<v1::VerificationService::CallbackService>());
   services.push_back(std::make_unique<v1::SessionService::CallbackService>());
   services.push_back(std::make_unique<v1::InsightsService::CallbackService>());
   services.push_back(std::make_unique<v1::ModelService::CallbackService>());
   services.push_back(std::make_unique<v1::CompletionService::CallbackService>());
-  services.push_back(std::make_unique<v1::SettingsService::CallbackService>());
   return services;
 }
 

@@ -11,6 +11,7 @@ namespace {
 // One with every field other than its default.
 config::RunSettings Full() {
   config::RunSettings settings;
+  settings.graph = "a.fabro";
   settings.work_dir = "/tmp";
   settings.sandbox.provider = config::SandboxProvider::kDocker;
   settings.sandbox.env = {{"TOKEN", "hunter22"}};
@@ -42,6 +43,7 @@ config::RunSettings Full() {
   settings.llm_provider = "p";
   settings.llm_model = "m";
   settings.llm_fallbacks = {{"p", {"q", "r"}}};
+  settings.hidden_vars = {"password"};
   return settings;
 }
 
