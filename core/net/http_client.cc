@@ -139,8 +139,7 @@ absl::Status HttpExchange::Transfer::SetUp() {
   for (const std::string& line : lines) {
     curl_slist* const longer = curl_slist_append(headers.get(), line.c_str());
     if (longer == nullptr) return Internal("curl_slist_append failed");
-    (void)headers.release();  // it is the same list
-    headers.reset(longer);
+    if (headers == nullptr) headers.reset(longer);  // afterwards it is the same list
   }
   curl_easy_setopt(h, CURLOPT_HTTPHEADER, headers.get());
   return absl::OkStatus();

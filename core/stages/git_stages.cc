@@ -77,7 +77,7 @@ absl::StatusOr<GitStages::Begun> GitStages::Begin(const StageRequest& request, c
     FABRO_RETURN_IF_ERROR(git::ResetWorktree(tree, request.restore_sha, excluded, stop));
   }
   FABRO_ASSIGN_OR_RETURN(std::string sha, git::HeadOf(tree));
-  return Begun{.tree = tree, .sha = std::move(sha), .excluded = std::move(excluded)};
+  return Begun{.tree = tree, .sha = std::move(sha), .excluded = excluded};
 }
 
 // The branch of the stage's course, and those that it is in, from the outside inwards. Each begins with what
