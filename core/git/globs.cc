@@ -75,11 +75,6 @@ class Translator {
 
 }  // namespace
 
-Globs::Globs() = default;
-Globs::~Globs() = default;
-Globs::Globs(const Globs&) = default;
-Globs& Globs::operator=(const Globs&) = default;
-
 absl::StatusOr<Globs> Globs::Parse(const std::vector<std::string>& patterns) {
   re2::RE2::Options options(re2::RE2::Latin1);  // paths are bytes
   options.set_dot_nl(true);

@@ -20,10 +20,7 @@ namespace fabro::git {
 // left out with everything below.
 class Globs {
  public:
-  Globs();  // none
-  ~Globs();
-  Globs(const Globs&);
-  Globs& operator=(const Globs&);
+  Globs() = default;  // none
 
   // InvalidArgument names the pattern that cannot be one.
   static absl::StatusOr<Globs> Parse(const std::vector<std::string>& patterns);
