@@ -146,8 +146,15 @@ TEST_F(BubblewrapTest, WritesNowhereButInItsFolderAndAPrivateTmp) {
       shared, "; echo y > ~/y; cat ", shared, " $HOME/y; echo > /dev/null"));
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_EQ(result->exit_code, 0) << result->err;
-  EXPECT_EQ(ReplaceAll(result->out, "wrote /proc/self/oom_score_adj\n", ""), "x\ny\n");
+  std::string out = ReplaceAll(result->out, "wrote /proc/self/oom_score_adj\n", "");
+  // In a source tree below /tmp this folder is hidden by the private one, which takes what is written there.
+  if (storage_.starts_with("/tmp/")) {
+    for (const char* file : {"/x", "/fabro.db"})
+      out = ReplaceAll(out, StrCat("wrote ", storage_, file, "\n"), "");
+  }
+  EXPECT_EQ(out, "x\ny\n");
   EXPECT_FALSE(fs::exists(shared));
+  EXPECT_FALSE(fs::exists(storage_ + "/x"));
   EXPECT_EQ(Read(storage_ + "/fabro.db"), "rows");
 }
 
