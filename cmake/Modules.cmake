@@ -54,6 +54,7 @@ if(FABRO_SANITIZE)
   set(symbolizer "external_symbolizer_path=/usr/bin/llvm-symbolizer-19")
   list(APPEND FABRO_TEST_ENVIRONMENT
     "ASAN_OPTIONS=${symbolizer}"
+    "LSAN_OPTIONS=print_suppressions=0 suppressions=${PROJECT_SOURCE_DIR}/tests/support/lsan.supp"
     "UBSAN_OPTIONS=print_stacktrace=1 ${symbolizer}"
     "TSAN_OPTIONS=ignore_noninstrumented_modules=1 second_deadlock_stack=1 ${symbolizer} suppressions=${PROJECT_SOURCE_DIR}/tests/support/tsan.supp")
 endif()

@@ -38,6 +38,9 @@ std::string ReferenceOf(const Worktree& worktree) { return StrCat("refs/heads/",
 // have written a .git that leads elsewhere.
 absl::StatusOr<RepositoryHandle> OpenWorktree(const Worktree& worktree) {
   FABRO_ASSIGN_OR_RETURN(RepositoryHandle repository, Open(GitFolderOf(worktree)));
+  // Setting the one that is set already makes libgit2 1.5 lose the memory of its path.
+  const char* known = git_repository_workdir(repository.get());
+  if (known != nullptr && known == StrCat(worktree.path, "/")) return repository;
   const int code = git_repository_set_workdir(repository.get(), worktree.path.c_str(), 0);
   if (code < 0) return Failed(code, StrCat("opening the worktree ", worktree.path));
   return repository;

@@ -18,6 +18,8 @@ from support import GATE, PATIENCE, Server, binary, eventually, graph, in_thread
 
 SOAK = "FABRO_SOAK" in os.environ
 IDLE = 10_000 if SOAK else 1_000
+# What AddressSanitizer keeps of freed memory, 256 MiB by default, must not hide what the server keeps.
+SANITIZED = {"ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + " quarantine_size_mb=16"}
 MEMORY = 200 << 20  # what the server may grow by; the attacks below would make it many times that if it kept what they send
 
 
@@ -73,7 +75,7 @@ class Hostile(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.hard = most_descriptors()
-        cls.server = Server(layout="serve").__enter__()
+        cls.server = Server(layout="serve", environment=SANITIZED).__enter__()
         cls.addClassCleanup(lambda: cls.server.close())
         cls.run_id = cls.server.create(GATE)
         cls.server.await_question(cls.run_id)
@@ -241,7 +243,7 @@ class Bounds(unittest.TestCase):
 
     def test_connections_beyond_the_limit_are_told_so_and_closed(self):
         most_descriptors()
-        server = Server(layout="serve")
+        server = Server(layout="serve", environment=SANITIZED)
         config = server.home / "server.toml"
         config.write_text("[limits]\nmax_connections = 50\n")
         server.environment["FABRO_CONFIG"] = str(config)
@@ -268,11 +270,11 @@ class Bounds(unittest.TestCase):
         hard = most_descriptors()
         resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
         try:
-            with Server(layout="serve") as server:
+            with Server(layout="serve", environment=SANITIZED) as server:
                 self.assertEqual(limits_of(server.core.pid), (hard, hard))
         finally:
             most_descriptors()
-        server = Server(layout="serve")
+        server = Server(layout="serve", environment=SANITIZED)
         script = f'ulimit -n 300; exec "{binary("fabro")}" serve --port 0 --storage-dir "{server.storage}" --log-format json'
         with subprocess.Popen(["bash", "-c", script], env=server.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as low:
             line = next(line for line in low.stdout if "descriptors" in line or '"port"' in line)
