@@ -130,11 +130,10 @@ TEST_F(BubblewrapTest, HidesHomesTheServerAndItsSecrets) {
   Write(home + "/key", "secret");
   const auto result =
       Run(StrCat("cat ", home, "/key ", storage_, "/fabro.db ", storage_, "/runs/b/work/file ",
-                 "/etc/shadow; ls -A /run ", storage_, "/runs/a ", storage_));
+                 "/etc/shadow; for d in /run ", storage_, " ", storage_, "/runs/a; do ls -A $d; done"));
   fs::remove_all(home);
   ASSERT_TRUE(result.ok()) << result.status();
-  EXPECT_EQ(result->out,
-            StrCat("/run:\nfabro-stage\n\n", storage_, ":\nruns\n\n", storage_, "/runs/a:\nwork\n"));
+  EXPECT_EQ(result->out, "fabro-stage\nruns\nwork\n");
 }
 
 TEST_F(BubblewrapTest, WritesNowhereButInItsFolderAndAPrivateTmp) {
