@@ -7,6 +7,7 @@ import os
 import pathlib
 import unittest
 
+from git_test import Repository
 from support import Server, command, eventually, graph, in_threads, main
 
 RUNS = 1000 if "FABRO_SOAK" in os.environ else 50
@@ -79,6 +80,41 @@ class Leftovers(unittest.TestCase):
             self.assertTrue(all((server.storage / "runs" / run).is_dir() for run in runs))
             self.gone(server, runs)
             eventually("what it was like before", lambda: self.same(before, self.look(server)), 30)
+
+    def cancelled_in_repository(self, server, repository, number):
+        """In its own worktree, in those of its branches, while it is set up, or before it has begun at all."""
+        sleeping = f"echo changed > README; touch began; sleep {MARK}"
+        body, setup = command("c", sleeping) + "s -> c -> e", []
+        if number % 4 == 1:
+            body = f"""fan [shape=component]; join [shape=tripleoctagon]; {command("a", sleeping)} {command("b", sleeping)}
+                s -> fan; fan -> a -> join; fan -> b -> join; join -> e"""
+        if number % 4 == 2:
+            setup = [sleeping]
+        run = server.create(graph(body), settings={"work_dir": str(repository.path), "setup": {"commands": setup}})
+        if number % 4 != 3:
+            folder = server.storage / "runs" / run
+            eventually("its command at work", lambda: list(folder.glob("tree/began")) + list(folder.glob("trees/*/began")))
+        self.assertEqual(server.post(f"/runs/{run}/cancel").status, 200)
+        server.await_status(run, "cancelled")
+        return run
+
+    def test_no_worktree_stays(self):
+        with Server(args=("--max-concurrent-runs", SLOTS)) as server:
+            repository = Repository(server)
+            before = repository.checkout()
+            shares = in_threads(AT_ONCE, lambda share: [self.cancelled_in_repository(server, repository, number)
+                                                        for number in range(share, RUNS, AT_ONCE)])
+            runs = [run for share in shares for run in share]
+            eventually("no worktree being left", lambda: not repository.worktrees(), 30)
+            eventually("no branch of a parallel branch being left",
+                       lambda: not repository.git("for-each-ref", "refs/heads/fabro/branches"), 30)
+            folders = [folder for run in runs for folder in ("tree", "trees") if (server.storage / "runs" / run / folder).exists()]
+            self.assertEqual(folders, [])
+            self.gone(server, runs)
+            self.assertEqual(repository.checkout(), before)
+            # What Git keeps of its own: no lock, nothing of a worktree.
+            self.assertEqual([str(path) for path in (repository.path / ".git").rglob("*.lock")], [])
+            self.assertEqual(list((repository.path / ".git").glob("worktrees/*")), [])
 
     def gone(self, server, runs):
         eventually("no process of theirs being left", lambda: not marked(), 30)
