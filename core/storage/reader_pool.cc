@@ -10,11 +10,16 @@ ReaderPool::ReaderPool(ConnectionFactory factory, Limits limits)
       pool_(std::make_unique<BlockingPool>("store-reader", limits.threads, limits.waiting)) {}
 
 absl::StatusOr<std::unique_ptr<ReaderPool>> ReaderPool::Open(ConnectionFactory factory, Limits limits) {
-  absl::StatusOr<std::unique_ptr<SqlConnection>> first = factory();
-  if (!first.ok()) return first.status();
+  // All of them now: what cannot be opened shows at the start, not on a busy day.
+  std::vector<std::unique_ptr<SqlConnection>> connections;
+  for (int i = 0; i < limits.threads; ++i) {
+    absl::StatusOr<std::unique_ptr<SqlConnection>> opened = factory();
+    if (!opened.ok()) return opened.status();
+    connections.push_back(*std::move(opened));
+  }
   std::unique_ptr<ReaderPool> pool(new ReaderPool(std::move(factory), limits));
   MutexLock lock(&pool->mutex_);
-  pool->idle_.push_back(*std::move(first));
+  pool->idle_ = std::move(connections);
   return pool;
 }
 

@@ -49,14 +49,14 @@ void Checkpointer::Tidy(SqliteConnection& writer) {
 void Checkpointer::Loop() {
   std::unique_ptr<SqliteConnection> connection;
   while (true) {
+    if (!connection) {
+      auto opened = SqliteConnection::Open(path_, SqliteConnection::Role::kCheckpointer);
+      if (opened.ok()) connection = *std::move(opened);
+    }
     {
       MutexLock lock(&mutex_);
       while (phase_ != Phase::kAsked && !stopping_) changed_.Wait(&mutex_);
       if (stopping_) return;
-    }
-    if (!connection) {
-      auto opened = SqliteConnection::Open(path_, SqliteConnection::Role::kCheckpointer);
-      if (opened.ok()) connection = *std::move(opened);
     }
     if (connection && !connection->Checkpoint(SqliteConnection::CheckpointMode::kPassive).ok())
       connection.reset();
