@@ -9,6 +9,7 @@
 #include "core/base/status_macros.h"
 #include "core/base/strings.h"
 #include "core/engine/views.h"
+#include "core/engine/words.h"
 #include "core/workflow/diagnostic.h"
 #include "fabro/v1/internals.pb.h"
 #include "fabro/v1/question.pb.h"
@@ -63,20 +64,6 @@ v1::StageStatus Convert(engine::StageState state) {
       return v1::STAGE_STATUS_CANCELLED;
   }
   return v1::STAGE_STATUS_UNSPECIFIED;
-}
-
-v1::QuestionType Convert(workflow::QuestionType type) {
-  switch (type) {
-    case workflow::QuestionType::kMultipleChoice:
-      return v1::QUESTION_TYPE_MULTIPLE_CHOICE;
-    case workflow::QuestionType::kYesNo:
-      return v1::QUESTION_TYPE_YES_NO;
-    case workflow::QuestionType::kMultiSelect:
-      return v1::QUESTION_TYPE_MULTI_SELECT;
-    case workflow::QuestionType::kFreeform:
-      return v1::QUESTION_TYPE_FREEFORM;
-  }
-  return v1::QUESTION_TYPE_UNSPECIFIED;
 }
 
 // What both forms of a run have in common.
@@ -170,7 +157,7 @@ void Put(const workflow::Diagnostic& diagnostic, v1::Diagnostic* out) {
 void Put(const engine::QuestionView& question, v1::ApiQuestion* out) {
   out->set_id(question.id);
   out->set_text(question.text);
-  out->set_question_type(Convert(question.type));
+  out->set_question_type(engine::ToProto(question.type));
   for (const workflow::HumanOption& option : question.options) {
     auto* shown = out->add_options();
     shown->set_key(option.key);
