@@ -11,13 +11,17 @@ import os
 import random
 import shutil
 import signal
+import socket
+import ssl
+import subprocess
 import threading
 import time
 import unittest
 
-from security_test import TlsServer
-from support import EventStream, GATE, SHORT, TERMINAL, chain, command, eventually, graph, main
+from security_test import CERTS, TlsServer
+from support import GATE, PATIENCE, SHORT, TERMINAL, chain, command, eventually, graph, main
 
+TOKEN = CERTS.with_name("make_token.sh")
 MINUTES = float(os.environ.get("FABRO_SOAK_MINUTES", "60"))
 
 BRANCHES = graph("fan [shape=component]; join [shape=tripleoctagon]; s -> fan; join -> e;" +
@@ -115,7 +119,7 @@ class Load:
         run, seen = self.create(CHATTY), []
         while not self.over.is_set():
             with contextlib.suppress(OSError):
-                with EventStream(self.server.port, run, seen[-1] if seen else None) as stream:
+                with self.server.stream(run, seen[-1] if seen else None) as stream:
                     if stream.status == 410:
                         break
                     if stream.status == 200:
@@ -134,7 +138,7 @@ class Load:
     def leave(self, chance):
         """Readers that go in the middle."""
         run = self.create(CHATTY)
-        with EventStream(self.server.port, run) as stream:
+        with self.server.stream(run) as stream:
             for _ in zip(range(chance.randrange(30)), stream):
                 pass
 
@@ -147,19 +151,53 @@ class Load:
 
 
 class Soaked(TlsServer):
-    """Core and gateway over mutual TLS, with settings, certificates and logs that change while they run."""
+    """Core and gateway over mutual TLS, HTTPS with tokens in front, with settings, certificates and logs that change while they run."""
 
     def __init__(self):
-        super().__init__('[log]\nlevel = "info"\n')
+        super().__init__()
+        self.make_certs("--jwt", "--user", "carol")
+        self.environment["FABRO_JWT_PUBLIC_KEY"] = (self.certs / "jwt.pub").read_text()
         self.changes = 0
+        self.settings("info")
+        self.log_in()
+
+    def settings(self, level):
+        """Another user each time is let in beside ours."""
+        self.more = f"""[log]
+level = "{level}"
+[api]
+authentication_strategies = ["jwt", "mtls"]
+[api.tls]
+cert = "{self.certs}/api.crt"
+key = "{self.certs}/api.key"
+ca = "{self.certs}/ca.crt"
+[web.auth]
+allowed_usernames = ["alice", "bob{self.changes}"]
+"""
+
+    def log_in(self):
+        """Other tokens each time, and the files that there are now."""
+        self.credentials = {"Authorization": "Bearer " + subprocess.run(
+            [TOKEN, "--key", self.certs / "jwt.key", "--user", "alice", "--ttl", f"{7200 + self.changes}"],
+            check=True, capture_output=True, text=True, timeout=60).stdout.strip()}
+        self.tls = ssl.create_default_context(cafile=self.certs / "ca.crt")
 
     def reload(self):
         self.changes += 1
-        self.more = f'[log]\nlevel = "{"info" if self.changes % 2 else "debug"}"\n'
+        self.settings("info" if self.changes % 2 else "debug")
         self.config()
+        self.log_in()
 
     def renew(self):
+        """Certificates and keys of all three: the core's, the gateway's and the API's."""
+        shown = self.shown()
         self.make_certs("--rekey")
+        eventually("the API's new certificate", lambda: self.shown() != shown)
+
+    def shown(self):
+        """The certificate that a client is shown, DER."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE) as link, self.tls.wrap_socket(link, server_hostname="localhost") as tls:
+            return tls.getpeercert(binary_form=True)
 
     def rotate(self):
         """As logrotate's copytruncate does."""

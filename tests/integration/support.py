@@ -107,6 +107,8 @@ class Server:
         self.port = 0
         self.core = None  # the process that holds the runs
         self.gateway = None
+        self.tls = None  # an ssl.SSLContext where HTTPS is spoken
+        self.credentials = {}  # headers of every request
 
     # Life
 
@@ -202,8 +204,11 @@ class Server:
         return f"http://127.0.0.1:{self.port}"
 
     def request(self, method, path, body=None, headers=None, port=None):
-        connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=PATIENCE)
-        headers = dict(headers or {})
+        if self.tls:
+            connection = http.client.HTTPSConnection("localhost", port or self.port, timeout=PATIENCE, context=self.tls)
+        else:
+            connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=PATIENCE)
+        headers = self.credentials | (headers or {})
         if isinstance(body, (dict, list)):
             body = json.dumps(body)
             headers.setdefault("Content-Type", "application/json")
@@ -275,9 +280,12 @@ class Server:
 
     def follow(self, run, after=None):
         """All (id, data) frames up to the stream's end."""
-        with EventStream(self.port, run, after) as stream:
+        with self.stream(run, after) as stream:
             assert stream.status == 200, (stream.status, stream.rest())
             return list(stream)
+
+    def stream(self, run, after=None):
+        return EventStream(self.port, run, after, tls=self.tls, credentials=self.credentials)
 
     def work_dir(self, run):
         return self.storage / "runs" / run / "work"
@@ -286,8 +294,11 @@ class Server:
 class EventStream:
     """One GET of a run's stream on a socket of its own. Iterates over (id, data) with the data as text."""
 
-    def __init__(self, port, run, after=None, query=""):
+    def __init__(self, port, run, after=None, query="", tls=None, credentials=None):
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
+        if tls:
+            self.socket = tls.wrap_socket(self.socket, server_hostname="localhost")
+        self.credentials = credentials or {}
         self.file = self.socket.makefile("rb")
         self.pings = 0
         self.headers = {}
@@ -298,8 +309,9 @@ class EventStream:
             raise
 
     def ask(self, run, after, query):
-        resume = f"Last-Event-ID: {after}\r\n" if after is not None else ""
-        self.socket.sendall(f"GET /runs/{run}/events{query} HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n{resume}\r\n".encode())
+        more = self.credentials | ({"Last-Event-ID": after} if after is not None else {})
+        head = [f"GET /runs/{run}/events{query} HTTP/1.1", "Host: localhost", "Accept: text/event-stream", *(f"{name}: {value}" for name, value in more.items())]
+        self.socket.sendall("".join(line + "\r\n" for line in [*head, ""]).encode())
         status = self.file.readline().split()
         while (line := self.file.readline().strip()):
             name, _, value = line.decode().partition(":")
