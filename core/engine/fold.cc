@@ -36,6 +36,7 @@ absl::Status Folder::Apply() {
   frame_ = &found->second;
   state_.head = event_.id();
   state_.last_event_at = at_;
+  Recall(event_, state_.hindsight);
   return Dispatch();
 }
 

@@ -192,6 +192,8 @@ std::string Machine::ContextJson() const {
 
 std::optional<CheckpointView> Machine::Checkpoint() const { return CheckpointOf(impl_->core); }
 
+HindsightView Machine::Hindsight() const { return HindsightOf(impl_->core.state); }
+
 std::string Machine::Snapshot() const {
   const RunCore& core = impl_->core;
   return EncodeSnapshot(core.seed.id, core.graph(), core.state);

@@ -127,6 +127,7 @@ class Machine {
   std::vector<StageView> Stages() const;             // oldest first
   std::string ContextJson() const;                   // object; of the run's own course
   std::optional<CheckpointView> Checkpoint() const;  // nothing before the first
+  HindsightView Hindsight() const;                   // once terminal
 
   // The whole state as bytes for Restore. Equal states give equal bytes.
   std::string Snapshot() const;

@@ -48,5 +48,6 @@ bool HasWork(const RunCore& core);
 std::vector<QuestionView> QuestionsOf(const RunCore& core);
 std::vector<StageView> StagesOf(const RunCore& core);
 std::optional<CheckpointView> CheckpointOf(const RunCore& core);
+HindsightView HindsightOf(const RunState& state);
 
 }  // namespace fabro::engine

@@ -12,6 +12,7 @@
 
 #include "core/base/run_status.h"
 #include "core/base/time.h"
+#include "core/engine/hindsight.h"
 #include "core/engine/outcome.h"
 #include "core/engine/preparation.h"
 #include "core/engine/views.h"
@@ -181,6 +182,7 @@ struct RunState {
   std::string traceparent;             // W3C Trace Context; empty: none
   std::uint32_t artifact_count = 0;
   UsageTotal usage;
+  Hindsight hindsight;
 
   Frame& own() { return frames.begin()->second; }
   const Frame& own() const { return frames.begin()->second; }

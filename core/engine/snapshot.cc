@@ -140,6 +140,9 @@ void EncodeAround(const RunState& state, Snapshot& out) {
   for (const std::string& child : state.abandoned) out.add_abandoned(child);
   out.set_traceparent(state.traceparent);
   out.set_artifact_count(state.artifact_count);
+  out.set_friction_points(state.hindsight.friction_points);
+  out.set_retries(state.hindsight.retries);
+  for (const std::string& file : state.hindsight.files_touched) out.add_files_touched(file);
   if (state.usage.stages == 0) return;
   Snapshot::Usage& usage = *out.mutable_usage();
   usage.set_stages(state.usage.stages);

@@ -149,6 +149,9 @@ class Decoder {
     state_.abandoned = {in_.abandoned().begin(), in_.abandoned().end()};
     state_.traceparent = in_.traceparent();
     state_.artifact_count = in_.artifact_count();
+    state_.hindsight = {.friction_points = in_.friction_points(),
+                        .retries = in_.retries(),
+                        .files_touched = {in_.files_touched().begin(), in_.files_touched().end()}};
     if (!in_.has_usage()) return;
     const Snapshot::Usage& usage = in_.usage();
     state_.usage.stages = usage.stages();

@@ -130,4 +130,24 @@ std::optional<CheckpointView> CheckpointOf(const RunCore& core) {
   return view;
 }
 
+HindsightView HindsightOf(const RunState& state) {
+  const Hindsight& seen = state.hindsight;
+  HindsightView view{
+      .smoothness = SmoothnessOf({.status = state.status,
+                                  .is_partial = state.outcome == OutcomeStatus::kPartialSuccess,
+                                  .friction_points = seen.friction_points}),
+      .finished_at = state.finished_at.value_or(state.last_event_at),
+      .cost = state.usage.sum.cost,
+      .retries = seen.retries,
+      .friction_points = seen.friction_points,
+      .files_touched = {seen.files_touched.begin(), seen.files_touched.end()},
+  };
+  if (state.started_at && state.finished_at) view.duration = *state.finished_at - *state.started_at;
+  for (const StageRow& row : state.stages) {
+    if (row.state == StageState::kCompleted) ++view.stages_completed;
+    if (row.state == StageState::kFailed) ++view.stages_failed;
+  }
+  return view;
+}
+
 }  // namespace fabro::engine

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/base/smoothness.h"
 #include "core/base/time.h"
 #include "core/workflow/human_options.h"
 
@@ -41,6 +42,20 @@ struct QuestionView {
   Timestamp asked_at;
   std::optional<Timestamp> expires_at;
   std::string default_choice;  // empty: none
+};
+
+// A run that has ended, in hindsight. Each execution of a node counts, also what a rewind took back; a fork
+// leaves out what was before it.
+struct HindsightView {
+  Smoothness smoothness = Smoothness::kEffortless;
+  Timestamp finished_at;
+  std::chrono::milliseconds duration{0};
+  std::optional<double> cost;  // US dollars
+  std::uint32_t retries = 0;
+  std::uint32_t friction_points = 0;
+  std::uint32_t stages_completed = 0;
+  std::uint32_t stages_failed = 0;
+  std::vector<std::string> files_touched;  // sorted; at most kMaxFilesTouched of them
 };
 
 struct CheckpointView {

@@ -46,6 +46,18 @@ storage::Usage UsageOf(const engine::Output& output) {
   return usage;
 }
 
+storage::RetroStats RetroOf(engine::HindsightView view) {
+  return {.finished_at = view.finished_at,
+          .smoothness = view.smoothness,
+          .duration = view.duration,
+          .cost_nanos = view.cost ? std::optional(std::llround(*view.cost * 1e9)) : std::nullopt,
+          .retries = view.retries,
+          .friction_points = view.friction_points,
+          .stages_completed = view.stages_completed,
+          .stages_failed = view.stages_failed,
+          .files_touched = std::move(view.files_touched)};
+}
+
 }  // namespace
 
 // What one transaction will hold, and what follows once it is durable.
@@ -240,6 +252,9 @@ Task<absl::Status> RunActor::Commit(Batch& batch) {
     write.writes.emplace_back(append);
     for (const storage::AppendAudit& audit : batch.audits) write.writes.emplace_back(audit);
     if (!batch.used.empty()) write.writes.emplace_back(storage::AddUsage{batch.used});
+    if (IsTerminal(row.status) && !IsTerminal(row_.status)) {
+      write.writes.emplace_back(storage::PutRetro{id_, RetroOf(machine_->Hindsight())});
+    }
     const absl::StatusOr<storage::CommitResult> result = co_await work_.store.Commit(std::move(write));
     absl::Status status = result.status();
     if (ReasonOf(status) == Reason::kOutcomeUnknown) {

@@ -77,8 +77,8 @@ class Applier {
     }
     touched_ = true;
     for (const std::int64_t key : keys) {
-      for (const Statement* statement :
-           {&sql::kDeleteEvents, &sql::kDeleteSnapshot, &sql::kDeleteFacts, &sql::kDeleteRun}) {
+      for (const Statement* statement : {&sql::kDeleteEvents, &sql::kDeleteSnapshot, &sql::kDeleteRetro,
+                                         &sql::kDeleteFacts, &sql::kDeleteRun}) {
         FABRO_RETURN_IF_ERROR(connection_.Execute(*statement, {key}).status());
       }
     }
@@ -110,6 +110,21 @@ class Applier {
   absl::Status operator()(const AddUsage& write) {
     applied_.used.Add(write.used);
     return absl::OkStatus();
+  }
+
+  absl::Status operator()(const PutRetro& write) {
+    touched_ = true;
+    const RetroStats& stats = write.stats;
+    std::string files;
+    for (const std::string& file : stats.files_touched) AppendFrame(files, file);
+    return connection_
+        .Execute(sql::kPutRetro,
+                 {Blob{IdBytes(write.run)}, stats.finished_at.unix_ms,
+                  static_cast<std::int64_t>(stats.smoothness), std::int64_t{stats.duration.count()},
+                  stats.cost_nanos ? SqlValue(*stats.cost_nanos) : SqlValue(), std::int64_t{stats.retries},
+                  std::int64_t{stats.friction_points}, std::int64_t{stats.stages_completed},
+                  std::int64_t{stats.stages_failed}, files.empty() ? SqlValue() : SqlValue(Blob{files})})
+        .status();
   }
 
   // Whether the transaction must be rolled back after the error that ended the batch.
@@ -284,6 +299,8 @@ std::size_t SizeOf(const WriteBatch& batch) {
       size += put->response.size();
     } else if (const auto* audit = std::get_if<AppendAudit>(&write)) {
       size += audit->principal.size() + audit->resource.size();
+    } else if (const auto* retro = std::get_if<PutRetro>(&write)) {
+      for (const std::string& file : retro->stats.files_touched) size += file.size();
     }
   }
   return size;

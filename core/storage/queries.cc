@@ -275,6 +275,47 @@ absl::StatusOr<Usage> QueryUsage(SqlConnection& connection) {
   return usage;
 }
 
+absl::StatusOr<RetroPage> QueryRetros(SqlConnection& connection, const RetroFilter& filter,
+                                      std::int64_t limit, std::int64_t offset) {
+  const bool by_workflow = !filter.workflow_slug.empty();
+  const Statement& statement = by_workflow && filter.smoothness ? sql::kRetrosOfBoth
+                               : by_workflow                    ? sql::kRetrosOfWorkflow
+                               : filter.smoothness              ? sql::kRetrosOfSmoothness
+                                                                : sql::kRetros;
+  RetroPage page;
+  bool damaged = false;
+  auto on_row = [&](const SqlRow& row) {
+    page.has_more = static_cast<std::int64_t>(page.retros.size()) == limit;
+    if (page.has_more) return false;
+    Retro& retro = page.retros.emplace_back(IdAt(row, 0), std::string(row.Text(1)), std::string(row.Text(2)));
+    retro.stats = {.finished_at = {row.Int(3)},
+                   .smoothness = static_cast<Smoothness>(row.Int(4)),
+                   .duration = std::chrono::milliseconds(row.Int(5)),
+                   .cost_nanos = row.IsNull(6) ? std::nullopt : std::optional(row.Int(6)),
+                   .retries = static_cast<std::uint32_t>(row.Int(7)),
+                   .friction_points = static_cast<std::uint32_t>(row.Int(8)),
+                   .stages_completed = static_cast<std::uint32_t>(row.Int(9)),
+                   .stages_failed = static_cast<std::uint32_t>(row.Int(10)),
+                   .files_touched = {}};
+    std::string_view files = row.IsNull(11) ? std::string_view() : row.Bytes(11);
+    std::string_view file;
+    while (!files.empty() && !damaged) {
+      damaged = !TakeFrame(files, file);
+      if (!damaged) retro.stats.files_touched.emplace_back(file);
+    }
+    return !damaged;
+  };
+  FABRO_RETURN_IF_ERROR(
+      connection
+          .Execute(statement,
+                   {limit + 1, offset, filter.workflow_slug,
+                    static_cast<std::int64_t>(filter.smoothness.value_or(Smoothness::kEffortless))},
+                   on_row)
+          .status());
+  if (damaged) return absl::DataLossError("the files of a retro are unreadable");
+  return page;
+}
+
 absl::StatusOr<std::vector<RunRow>> QueryRunnable(SqlConnection& connection, std::int64_t limit,
                                                   const std::optional<RunnableCursor>& after) {
   std::vector<RunRow> rows;

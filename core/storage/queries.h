@@ -24,6 +24,8 @@ absl::StatusOr<RunPage> QueryPage(SqlConnection& connection, const RunFilter& fi
                                   std::int64_t offset);
 absl::StatusOr<StatusCounts> QueryStatusCounts(SqlConnection& connection);
 absl::StatusOr<Usage> QueryUsage(SqlConnection& connection);
+absl::StatusOr<RetroPage> QueryRetros(SqlConnection& connection, const RetroFilter& filter,
+                                      std::int64_t limit, std::int64_t offset);
 
 absl::StatusOr<std::vector<RunRow>> QueryRunnable(SqlConnection& connection, std::int64_t limit,
                                                   const std::optional<RunnableCursor>& after);

@@ -129,6 +129,14 @@ class SqlStore final : public Store {
     return readers_->Run(std::move(read));
   }
 
+  Task<absl::StatusOr<RetroPage>> ListRetros(RetroFilter filter, std::int64_t limit,
+                                             std::int64_t offset) override {
+    auto read = [filter = std::move(filter), limit, offset](SqlConnection& connection) {
+      return QueryRetros(connection, filter, limit, offset);
+    };
+    return readers_->Run(std::move(read));
+  }
+
   Task<absl::Status> CheckWritable() override {
     WriteBatch probe;
     const absl::StatusOr<CommitResult> written = co_await commits_->Commit(std::move(probe));

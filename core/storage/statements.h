@@ -91,6 +91,7 @@ inline constexpr Statement kFamily{
     "SELECT run_key, id, status, workflow_slug FROM family"};
 inline constexpr Statement kDeleteEvents{"delete events", "DELETE FROM events WHERE run_key = $1"};
 inline constexpr Statement kDeleteSnapshot{"delete snapshot", "DELETE FROM snapshots WHERE run_key = $1"};
+inline constexpr Statement kDeleteRetro{"delete retro", "DELETE FROM retros WHERE run_key = $1"};
 inline constexpr Statement kDeleteFacts{"delete run facts", "DELETE FROM run_facts WHERE run_key = $1"};
 inline constexpr Statement kDeleteRun{"delete run", "DELETE FROM runs WHERE run_key = $1"};
 
@@ -110,6 +111,12 @@ inline constexpr Statement kForgetExpired{
 inline constexpr Statement kInsertAudit{"write audit",
                                         "INSERT INTO audit (at, principal, action, resource, outcome, "
                                         "request_id) VALUES ($1, $2, $3, $4, $5, $6)"};
+
+inline constexpr Statement kPutRetro{
+    "put retro",
+    "INSERT INTO retros (run_key, workflow_slug, finished_at, smoothness, duration_ms, cost_nanos, retries, "
+    "friction_points, stages_completed, stages_failed, files) SELECT run_key, workflow_slug, $2, $3, $4, $5, "
+    "$6, $7, $8, $9, $10 FROM runs WHERE id = $1 ON CONFLICT (run_key) DO NOTHING"};
 
 inline constexpr Statement kProbe{"probe", "UPDATE store SET probes = probes + 1"};
 
@@ -181,6 +188,22 @@ inline constexpr Statement kUsageTotals{"read usage", "SELECT runs, runtime_ms F
 inline constexpr Statement kModelUsage{
     "read usage by model",
     "SELECT model, stages, input_tokens, output_tokens, cost_nanos FROM model_usage ORDER BY model"};
+
+// Those that ended last first; one statement for each index that gives the order.
+#define FABRO_RETROS(where)                                                                           \
+  "SELECT r.id, f.title, t.workflow_slug, t.finished_at, t.smoothness, t.duration_ms, t.cost_nanos, " \
+  "t.retries, t.friction_points, t.stages_completed, t.stages_failed, t.files FROM "                  \
+  "(SELECT run_key FROM retros " where                                                                \
+  " ORDER BY finished_at DESC, run_key DESC LIMIT $1 OFFSET $2) p JOIN retros t ON t.run_key = "      \
+  "p.run_key JOIN runs r ON r.run_key = p.run_key JOIN run_facts f ON f.run_key = p.run_key "         \
+  "ORDER BY t.finished_at DESC, t.run_key DESC"
+inline constexpr Statement kRetros{"list retros", FABRO_RETROS("")};
+inline constexpr Statement kRetrosOfWorkflow{"list retros by workflow",
+                                             FABRO_RETROS("WHERE workflow_slug = $3")};
+inline constexpr Statement kRetrosOfSmoothness{"list retros by smoothness",
+                                               FABRO_RETROS("WHERE smoothness = $4")};
+inline constexpr Statement kRetrosOfBoth{"list retros by workflow and smoothness",
+                                         FABRO_RETROS("WHERE workflow_slug = $3 AND smoothness = $4")};
 
 // --- the audit
 

@@ -147,6 +147,10 @@ class Store {
   // What AddUsage added up, since the database was made.
   virtual Task<absl::StatusOr<Usage>> GetUsage() = 0;
 
+  // Those of the runs that ended last first. What is skipped is not loaded.
+  virtual Task<absl::StatusOr<RetroPage>> ListRetros(RetroFilter filter, std::int64_t limit,
+                                                     std::int64_t offset) = 0;
+
   // Makes a real, durable write: OK means that the store can be written now.
   virtual Task<absl::Status> CheckWritable() = 0;
 

@@ -6,6 +6,7 @@
 #include <variant>
 #include <vector>
 
+#include "core/storage/retro.h"
 #include "core/storage/run_row.h"
 #include "core/storage/usage.h"
 
@@ -61,7 +62,14 @@ struct AddUsage {
   Usage used;
 };
 
-using Write = std::variant<CreateRun, AppendRecords, DeleteRun, PutIdempotent, AppendAudit, AddUsage>;
+// The look back at a run that has ended; goes with the run. A second one of the same run changes nothing.
+struct PutRetro {
+  RunId run;
+  RetroStats stats;
+};
+
+using Write =
+    std::variant<CreateRun, AppendRecords, DeleteRun, PutIdempotent, AppendAudit, AddUsage, PutRetro>;
 
 struct WriteBatch {
   std::vector<Write> writes;  // applied in this order

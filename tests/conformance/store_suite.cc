@@ -655,6 +655,69 @@ TEST_P(StoreSuite, AddsUpWhatWasUsedWithWhatUsedIt) {
   EXPECT_EQ(*Await(store().GetUsage()), sum);
 }
 
+TEST_P(StoreSuite, ListsRetrosByTheirEnd) {
+  const auto stats = [](int n) {
+    RetroStats stats;
+    stats.finished_at = {1000 + n / 2};  // in pairs
+    stats.smoothness = static_cast<Smoothness>(1 + n % 5);
+    stats.duration = std::chrono::milliseconds(n);
+    if (n % 2 == 0) stats.cost_nanos = n;
+    stats.retries = 1;
+    stats.friction_points = 2;
+    stats.stages_completed = 3;
+    stats.stages_failed = 4;
+    for (int file = 0; file < n % 3; ++file)
+      stats.files_touched.push_back(std::string(1, '\n') + "f" + std::to_string(file));
+    return stats;
+  };
+  for (int n = 0; n < 40; ++n) {
+    RunRow row = Row(n);
+    row.workflow_slug = n % 3 == 0 ? "fizz" : "buzz";
+    ASSERT_TRUE(Create(row).ok());
+    row.status = RunStatus::kCompleted;
+    ASSERT_TRUE(Commit({AppendRecords{{}, row, Records(1, 1), {}}, PutRetro{row.id, stats(n)}}).ok());
+  }
+  const auto list = [&](const RetroFilter& filter) {
+    std::vector<RunId> found;
+    bool more = true;
+    while (more) {
+      const auto page = Await(store().ListRetros(filter, 7, static_cast<std::int64_t>(found.size())));
+      EXPECT_TRUE(page.ok()) << page.status();
+      if (!page.ok()) break;
+      for (const Retro& retro : page->retros) found.push_back(retro.run);
+      more = page->has_more;
+    }
+    return found;
+  };
+  for (const RetroFilter& filter :
+       {RetroFilter{}, RetroFilter{"fizz", {}}, RetroFilter{"", Smoothness::kBumpy},
+        RetroFilter{"buzz", Smoothness::kFailed}, RetroFilter{"none", {}}}) {
+    std::vector<RunId> expected;
+    for (int n = 39; n >= 0; --n) {
+      const bool wanted =
+          (filter.workflow_slug.empty() || filter.workflow_slug == (n % 3 == 0 ? "fizz" : "buzz")) &&
+          (!filter.smoothness || *filter.smoothness == stats(n).smoothness);
+      if (wanted) expected.push_back(Id(n));
+    }
+    EXPECT_EQ(list(filter), expected) << filter.workflow_slug;
+  }
+  // A second one of the same run changes nothing; a run takes its own along; a refused batch leaves none.
+  ASSERT_TRUE(Commit(PutRetro{Id(38), stats(1)}).ok());
+  ASSERT_TRUE(Commit(DeleteRun{Id(39)}).ok());
+  ASSERT_TRUE(Create(Row(40)).ok());
+  EXPECT_FALSE(
+      Commit({AppendRecords{EventSeq(7), Row(40), Records(8, 1), {}}, PutRetro{Id(40), stats(40)}}).ok());
+  Reopen();
+  const auto page = Await(store().ListRetros({}, 2, 0));
+  ASSERT_TRUE(page.ok()) << page.status();
+  ASSERT_EQ(page->retros.size(), 2U);
+  EXPECT_EQ(page->retros[0].run, Id(38));
+  EXPECT_EQ(page->retros[0].title, Row(38).title);
+  EXPECT_EQ(page->retros[0].workflow_slug, "buzz");
+  EXPECT_EQ(page->retros[0].stats, stats(38));
+  EXPECT_EQ(page->retros[1].stats, stats(37));
+}
+
 TEST_P(StoreSuite, SaysWhetherItCanBeWritten) { EXPECT_TRUE(Await(store().CheckWritable()).ok()); }
 
 TEST_P(StoreSuite, RefusesWorkAfterClose) {

@@ -43,7 +43,7 @@ class Refusals(Case):
     def test_operations_that_are_not_built_answer_501(self):
         server = self.server
         spec = server.get("/openapi.json").json
-        built = {"/", "/health", "/health/live", "/health/ready", "/openapi.json", "/user", "/metrics", "/audit", "/usage", "/settings", "/workflows", "/workflows/{name}", "/workflows/{name}/runs",
+        built = {"/", "/health", "/health/live", "/health/ready", "/openapi.json", "/user", "/metrics", "/audit", "/usage", "/retros", "/settings", "/workflows", "/workflows/{name}", "/workflows/{name}/runs",
                  "/runs", "/runs/validate", "/runs/{id}",
                  *(f"/runs/{{id}}/{word}" for word in ("cancel", "pause", "unpause", "graph", "events", "questions", "questions/{qid}/answer",
                                                        "checkpoint", "checkpoints", "rewind", "fork", "usage", "context", "stages", "stages/{stageId}/turns",

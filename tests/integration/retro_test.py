@@ -50,9 +50,51 @@ class Retro(unittest.TestCase):
             self.assertTrue(work["failure_reason"])
             self.assertEqual([(point["kind"], point["stage_id"]) for point in retro["friction_points"]], [("tool_failure", "work")])
 
+            listed = self.listed(server)
+            self.assertEqual({item["run"]["id"] for item in listed}, set(told))
+            times = [item["timestamp"] for item in listed]
+            self.assertEqual(times, sorted(times, reverse=True))
+            for item in listed:  # one truth, told in two places
+                retro = told[item["run"]["id"]]
+                self.assertEqual({"smoothness": item["smoothness"], "stats": item["stats"], "timestamp": item["timestamp"],
+                                  "frictions": item["friction_point_count"]},
+                                 {"smoothness": retro["smoothness"], "stats": retro["stats"], "timestamp": retro["timestamp"],
+                                  "frictions": len(retro.get("friction_points", []))})
+
             server.kill9()
             server.start()
             self.assertEqual({run: self.retro(server, run) for run in told}, told)
+            self.assertEqual(self.listed(server), listed)
+            self.assertEqual([item["run"]["id"] for item in self.listed(server, "smoothness=failed")], [failed])
+            self.assertEqual(self.listed(server, "workflow=nobodys"), [])
+            self.assertEqual(server.request("DELETE", f"/runs/{failed}").status, 204)
+            self.assertEqual(self.listed(server, "smoothness=failed"), [])
+
+    def listed(self, server, query=""):
+        """All of them, two at a time."""
+        found, more = [], True
+        while more:
+            reply = server.get(f"/retros?page[limit]=2&page[offset]={len(found)}&{query}")
+            self.assertEqual(reply.status, 200, reply.body)
+            found, more = found + reply.json["data"], reply.json["meta"]["has_more"]
+        return found
+
+    def test_what_ended_otherwise_is_listed_too(self):
+        with Server(args=("--max-concurrent-runs", 1)) as server:
+            stopped = server.create(graph(command("work", "touch began; sleep 60") + "s -> work -> e", "slow"))
+            never = server.create(graph(command("work", "true") + "s -> work -> e", "never"))
+            server.await_event(stopped, "StageStarted", "work")
+            self.assertEqual(self.listed(server), [])
+            for run in (never, stopped):
+                self.assertEqual(server.post(f"/runs/{run}/cancel").status, 200)
+                server.await_status(run, "cancelled")
+            listed = self.listed(server)
+            self.assertEqual([(item["run"]["id"], item["workflow"]["slug"], item["smoothness"], item["friction_point_count"]) for item in listed],
+                             [(stopped, "slow", "failed", 0), (never, "never", "failed", 0)])
+            for item in listed:
+                self.assertEqual(item["stats"], self.retro(server, item["run"]["id"])["stats"])
+            self.assertEqual(server.get("/retros?smoothness=rough").status, 400)
+            self.assertEqual(len(self.listed(server, "workflow=slow&smoothness=failed")), 1)
 
     def test_null_before_the_end_and_404_for_nobody(self):
         with Server() as server:
@@ -72,6 +114,7 @@ class Retro(unittest.TestCase):
                 reply = server.get(f"/runs/{run}/retro")
                 self.assertEqual((reply.status, reply.detail),
                                  (404, "Retros are switched off on this server. Set features.retros = true."))
+                self.assertEqual(server.get("/retros").status, 404)
 
 
 if __name__ == "__main__":

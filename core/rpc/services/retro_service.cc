@@ -8,11 +8,17 @@
 namespace fabro::rpc {
 namespace {
 
-// ListRetros is not built: UNIMPLEMENTED.
 class RetroService final : public v1::RetroService::CallbackService {
  public:
   RetroService(const Edge& edge, const Backend& backend) : edge_(edge), backend_(backend) {}
 
+  grpc::ServerUnaryReactor* ListRetros(grpc::CallbackServerContext* context,
+                                       const v1::ListRetrosRequest* request,
+                                       v1::PaginatedRetroList* response) override {
+    return RunUnary(edge_, context, "ListRetros", *request, [this, request, response](const CallContext&) {
+      return HandleList(*request, *response);
+    });
+  }
   grpc::ServerUnaryReactor* RetrieveRetro(grpc::CallbackServerContext* context,
                                           const v1::RetrieveRetroRequest* request,
                                           v1::RetrieveRetroResponse* response) override {
@@ -22,13 +28,28 @@ class RetroService final : public v1::RetroService::CallbackService {
   }
 
  private:
+  absl::Status CheckSwitchedOn(std::string_view resource) {
+    if (backend_.config()->retros) return absl::OkStatus();
+    return NotFound(Reason::kNotFound, resource,
+                    "Retros are switched off on this server. Set features.retros = true.");
+  }
+
+  Task<absl::Status> HandleList(const v1::ListRetrosRequest& request, v1::PaginatedRetroList& response) {
+    FABRO_CO_RETURN_IF_ERROR(CheckSwitchedOn(""));
+    storage::RetroFilter filter{.workflow_slug = request.workflow(), .smoothness = std::nullopt};
+    if (request.has_smoothness()) filter.smoothness = static_cast<Smoothness>(request.smoothness());
+    const Page page = PageOf(request);
+    FABRO_CO_ASSIGN_OR_RETURN(const storage::RetroPage found,
+                              co_await backend_.store.ListRetros(std::move(filter), page.limit, page.offset));
+    for (const storage::Retro& retro : found.retros) Put(retro, response.add_data());
+    response.mutable_meta()->set_has_more(found.has_more);
+    co_return absl::OkStatus();
+  }
+
   Task<absl::Status> HandleRetro(const v1::RetrieveRetroRequest& request,
                                  v1::RetrieveRetroResponse& response) {
     FABRO_CO_ASSIGN_OR_RETURN(const storage::RunRow row, co_await FindRun(backend_.store, request.id()));
-    if (!backend_.config()->retros) {
-      co_return NotFound(Reason::kNotFound, request.id(),
-                         "Retros are switched off on this server. Set features.retros = true.");
-    }
+    FABRO_CO_RETURN_IF_ERROR(CheckSwitchedOn(request.id()));
     FABRO_CO_ASSIGN_OR_RETURN(runtime::LoadedRun run, co_await backend_.supervisor.Read(row.id));
     if (!IsTerminal(run.machine.status())) co_return absl::OkStatus();  // there is none yet
     co_return co_await TellRetro(backend_.store, std::move(run), *response.mutable_retro());

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -9,6 +10,7 @@
 
 #include "core/base/status_macros.h"
 #include "core/base/strings.h"
+#include "core/engine/hindsight.h"
 #include "core/engine/outcome.h"
 #include "core/engine/views.h"
 #include "core/engine/words.h"
@@ -36,7 +38,9 @@ class RetroReader {
     if (event.has_stage_started() && event.stage_started().attempt() <= 1) return Begin(delta.frame());
     TakeOfRun(event);
     const auto in_hand = in_hand_.find(delta.frame());
-    if (in_hand != in_hand_.end()) TakeOfStage(event, *out_.mutable_stages(in_hand->second));
+    v1::StageRetro* stage = in_hand == in_hand_.end() ? nullptr : out_.mutable_stages(in_hand->second);
+    if (stage != nullptr) TakeOfStage(event, *stage);
+    TakeFriction(event, stage == nullptr || event.has_stall_watchdog_timeout() ? "" : stage->stage_id());
     return absl::OkStatus();
   }
 
@@ -79,54 +83,47 @@ class RetroReader {
       stats.set_total_duration_ms(static_cast<std::int64_t>(event.workflow_run_failed().duration_ms()));
     } else if (event.has_workflow_run_cancelled()) {
       stats.set_total_duration_ms(static_cast<std::int64_t>(event.workflow_run_cancelled().duration_ms()));
-    } else if (event.has_stall_watchdog_timeout()) {
-      const v1::StallWatchdogTimeout& stall = event.stall_watchdog_timeout();
-      AddFriction(v1::FRICTION_KIND_TIMEOUT,
-                  StrCat("Nothing happened in ", stall.node(), " for ", stall.idle_seconds(), " seconds."),
-                  "");
     }
   }
 
-  void TakeOfStage(const v1::Event& event, v1::StageRetro& stage) {
-    if (event.has_stage_failed()) {
-      TakeFailure(event.stage_failed(), stage);
+  void TakeFriction(const v1::Event& event, const std::string& stage_id) {
+    const std::optional<v1::FrictionKind> kind = engine::FrictionOf(event);
+    if (!kind) return;
+    v1::FrictionPoint& point = *out_.add_friction_points();
+    point.set_kind(*kind);
+    point.set_description(DescriptionOf(event));
+    if (!stage_id.empty()) point.set_stage_id(stage_id);
+  }
+
+  static std::string DescriptionOf(const v1::Event& event) {
+    if (event.has_stall_watchdog_timeout()) {
+      const v1::StallWatchdogTimeout& stall = event.stall_watchdog_timeout();
+      return StrCat("Nothing happened in ", stall.node(), " for ", stall.idle_seconds(), " seconds.");
+    }
+    if (event.has_interview_timeout()) return "No answer came in time.";
+    if (event.has_stage_completed()) return event.stage_completed().failure().message();
+    const v1::StageFailed& failed = event.stage_failed();
+    if (!failed.will_retry()) return failed.failure().message();
+    return StrCat("Attempt ", failed.attempt(), " of ", failed.max_attempts(),
+                  " failed: ", failed.failure().message());
+  }
+
+  static void TakeOfStage(const v1::Event& event, v1::StageRetro& stage) {
+    if (event.has_stage_failed() && !event.stage_failed().will_retry()) {
+      stage.set_failure_reason(event.stage_failed().failure().message());
     } else if (event.has_stage_retrying()) {
       stage.set_retries(stage.retries() + 1);
-    } else if (event.has_interview_timeout()) {
-      AddFriction(v1::FRICTION_KIND_TIMEOUT, "No answer came in time.", stage.stage_id());
     } else if (event.has_stage_completed()) {
       TakeCompletion(event.stage_completed(), stage);
     }
   }
 
-  void TakeFailure(const v1::StageFailed& failed, v1::StageRetro& stage) {
-    const std::string& reason = failed.failure().message();
-    if (failed.will_retry()) {
-      AddFriction(v1::FRICTION_KIND_RETRY,
-                  StrCat("Attempt ", failed.attempt(), " of ", failed.max_attempts(), " failed: ", reason),
-                  stage.stage_id());
-      return;
-    }
-    stage.set_failure_reason(reason);
-    if (failed.failure().failure_class() == v1::FAILURE_CLASS_CANCELED) return;  // somebody's wish
-    AddFriction(v1::FRICTION_KIND_TOOL_FAILURE, reason, stage.stage_id());
-  }
-
-  void TakeCompletion(const v1::StageCompleted& done, v1::StageRetro& stage) {
+  static void TakeCompletion(const v1::StageCompleted& done, v1::StageRetro& stage) {
     stage.set_status(std::string(engine::ToString(engine::FromProto(done.status()))));
     if (done.has_usage() && done.usage().has_cost()) stage.set_cost(done.usage().cost());
     if (done.has_notes()) stage.set_notes(done.notes());
     if (done.has_failure()) stage.set_failure_reason(done.failure().message());
     stage.mutable_files_touched()->CopyFrom(done.files_touched());
-    if (done.status() != v1::OUTCOME_STATUS_FAIL) return;
-    AddFriction(v1::FRICTION_KIND_TOOL_FAILURE, done.failure().message(), stage.stage_id());
-  }
-
-  void AddFriction(v1::FrictionKind kind, std::string description, const std::string& stage_id) {
-    v1::FrictionPoint& point = *out_.add_friction_points();
-    point.set_kind(kind);
-    point.set_description(std::move(description));
-    if (!stage_id.empty()) point.set_stage_id(stage_id);
   }
 
   const std::vector<engine::StageView> stages_;
@@ -135,14 +132,6 @@ class RetroReader {
 };
 
 }  // namespace
-
-v1::SmoothnessRating SmoothnessOf(const RetroFacts& facts) {
-  if (facts.status != RunStatus::kCompleted) return v1::SMOOTHNESS_RATING_FAILED;
-  if (facts.friction_points > 4) return v1::SMOOTHNESS_RATING_STRUGGLED;
-  if (facts.friction_points > 1 || facts.is_partial) return v1::SMOOTHNESS_RATING_BUMPY;
-  if (facts.friction_points == 1) return v1::SMOOTHNESS_RATING_SMOOTH;
-  return v1::SMOOTHNESS_RATING_EFFORTLESS;
-}
 
 Task<absl::Status> TellRetro(storage::Store& store, runtime::LoadedRun run, v1::RetroDetail& out) {
   out.set_run_id(run.row.id.ToString());
@@ -162,10 +151,24 @@ Task<absl::Status> TellRetro(storage::Store& store, runtime::LoadedRun run, v1::
   }
   reader.Finish();
   Put(run.machine.finished_at().value_or(run.row.updated_at), out.mutable_timestamp());
-  out.set_smoothness(SmoothnessOf({.status = run.machine.status(),
-                                   .is_partial = run.machine.outcome() == "partial_success",
-                                   .friction_points = out.friction_points_size()}));
+  out.set_smoothness(static_cast<v1::SmoothnessRating>(run.machine.Hindsight().smoothness));
   co_return absl::OkStatus();
+}
+
+void Put(const storage::Retro& retro, v1::RetroListItem* out) {
+  out->mutable_run()->set_id(retro.run.ToString());
+  out->mutable_run()->set_title(retro.title);
+  out->mutable_workflow()->set_slug(retro.workflow_slug);
+  Put(retro.stats.finished_at, out->mutable_timestamp());
+  out->set_smoothness(static_cast<v1::SmoothnessRating>(retro.stats.smoothness));
+  out->set_friction_point_count(static_cast<std::int32_t>(retro.stats.friction_points));
+  v1::RetroStats& stats = *out->mutable_stats();
+  stats.set_total_duration_ms(retro.stats.duration.count());
+  if (retro.stats.cost_nanos) stats.set_total_cost(static_cast<double>(*retro.stats.cost_nanos) / 1e9);
+  stats.set_total_retries(static_cast<std::int32_t>(retro.stats.retries));
+  stats.set_stages_completed(static_cast<std::int32_t>(retro.stats.stages_completed));
+  stats.set_stages_failed(static_cast<std::int32_t>(retro.stats.stages_failed));
+  for (const std::string& file : retro.stats.files_touched) stats.add_files_touched(file);
 }
 
 }  // namespace fabro::rpc

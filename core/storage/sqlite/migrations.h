@@ -7,7 +7,7 @@
 namespace fabro::storage::sqlite {
 
 // Step n leads from PRAGMA user_version n to n + 1.
-inline constexpr std::array<std::string_view, 4> kMigrations{R"sql(
+inline constexpr std::array<std::string_view, 5> kMigrations{R"sql(
 -- The small part of a run that every commit rewrites. run_key is SQLite's rowid: other tables refer to it, because it
 -- takes 1 to 4 bytes where an id takes 16. Ids sort by creation, so the unique index is also the order of lists.
 CREATE TABLE runs (
@@ -127,6 +127,25 @@ CREATE TABLE model_usage (
   output_tokens INTEGER NOT NULL,
   cost_nanos    INTEGER NOT NULL
 ) WITHOUT ROWID;
+)sql",
+                                                             R"sql(
+-- A look back at each run that has ended, written with its end.
+CREATE TABLE retros (
+  run_key          INTEGER PRIMARY KEY,
+  workflow_slug    TEXT NOT NULL,
+  finished_at      INTEGER NOT NULL,
+  smoothness       INTEGER NOT NULL,
+  duration_ms      INTEGER NOT NULL,
+  cost_nanos       INTEGER,
+  retries          INTEGER NOT NULL,
+  friction_points  INTEGER NOT NULL,
+  stages_completed INTEGER NOT NULL,
+  stages_failed    INTEGER NOT NULL,
+  files            BLOB
+);
+CREATE INDEX retros_by_end ON retros (finished_at, run_key);
+CREATE INDEX retros_by_workflow ON retros (workflow_slug, finished_at, run_key);
+CREATE INDEX retros_by_smoothness ON retros (smoothness, finished_at, run_key);
 )sql"};
 
 }  // namespace fabro::storage::sqlite
