@@ -8,12 +8,14 @@ import os
 import pathlib
 import resource
 import socket
+import ssl
 import struct
 import subprocess
 import threading
 import time
 import unittest
 
+from security_test import CERTS
 from support import GATE, PATIENCE, Server, binary, eventually, graph, in_threads, main
 
 SOAK = "FABRO_SOAK" in os.environ
@@ -71,11 +73,19 @@ class Quiet(threading.Thread):
         self.join()
 
 
-class Hostile(unittest.TestCase):
+class Beside(unittest.TestCase):
+    """Every test of these has the quiet client beside it, and a look at what the server keeps behind it."""
+
+    @classmethod
+    def make_server(cls):
+        return Server(layout="serve", environment=SANITIZED)
+
     @classmethod
     def setUpClass(cls):
+        if cls is Beside:
+            raise unittest.SkipTest("a base")
         cls.hard = most_descriptors()
-        cls.server = Server(layout="serve", environment=SANITIZED).__enter__()
+        cls.server = cls.make_server().__enter__()
         cls.addClassCleanup(lambda: cls.server.close())
         cls.run_id = cls.server.create(GATE)
         cls.server.await_question(cls.run_id)
@@ -117,6 +127,8 @@ class Hostile(unittest.TestCase):
         self.assertTrue(answer.startswith(f"HTTP/1.1 {status} ".encode()), answer[:300])
         self.assertIn(b'{"errors":[', answer)
 
+
+class Hostile(Beside):
     def test_heads_that_are_too_large(self):
         line = b"GET /health HTTP/1.1\r\nHost: localhost\r\n"
         self.refused(self.send(line + b"X-Long: " + b"a" * 40_000 + b"\r\n\r\n"), 431)
@@ -233,6 +245,101 @@ class Hostile(unittest.TestCase):
             eventually("all of them being taken", lambda: descriptors(self.server) >= IDLE)
             answered = self.quiet.answers
             eventually("the quiet client being answered meanwhile", lambda: self.quiet.answers > answered + 30)
+        finally:
+            for link in links:
+                link.close()
+
+
+class HostileToTls(Beside):
+    @classmethod
+    def make_server(cls):
+        server = Server(layout="serve", environment=SANITIZED)
+        certs = server.home / "certs"
+        subprocess.run([CERTS, certs], check=True, capture_output=True, timeout=120)
+        config = server.home / "server.toml"
+        config.write_text(f'[api.tls]\ncert = "{certs}/api.crt"\nkey = "{certs}/api.key"\n')
+        server.environment["FABRO_CONFIG"] = str(config)
+        server.tls = ssl.create_default_context(cafile=certs / "ca.crt")
+        return server
+
+    def dial(self):
+        return self.server.tls.wrap_socket(self.connect(), server_hostname="localhost")
+
+    def hello(self):
+        """The first flight of a client, as bytes."""
+        out = ssl.MemoryBIO()
+        client = self.server.tls.wrap_bio(ssl.MemoryBIO(), out, server_hostname="localhost")
+        with contextlib.suppress(ssl.SSLWantReadError):
+            client.do_handshake()
+        return out.read()
+
+    def s_client(self, *options, typed=""):
+        """What openssl s_client says, to its end."""
+        done = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{self.server.port}", *options], input=typed, capture_output=True,
+                              text=True, timeout=PATIENCE, check=False)
+        return done.stdout + done.stderr
+
+    def test_handshakes_that_never_end(self):
+        hello = self.hello()
+        links = []
+        for number in range(200):
+            link = self.connect()
+            link.sendall((b"\x16", hello[:len(hello) // 2], hello)[number % 3])
+            links.append(link)
+        for link in links:  # cut off after limits of their own
+            self.receive(link)
+            link.close()
+
+    def test_clients_that_go_in_the_middle(self):
+        hello = self.hello()
+
+        def one(number):
+            for turn in range(60):
+                if turn % 3 == 0:
+                    link = self.connect()
+                    link.sendall(hello[:(turn * 37) % len(hello)] or hello)
+                else:
+                    link = self.dial()
+                    link.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * (turn % 3))
+                    if turn % 2:
+                        link.recv(100)  # and not the rest
+                if turn % 2 == number % 2:
+                    link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                link.close()  # without a close_notify
+
+        in_threads(8, one)
+
+    def test_renegotiation_is_refused(self):
+        request = "GET /health HTTP/1.1\nHost: localhost\nConnection: close\n\n"
+        self.assertIn("HTTP/1.1 200 OK", self.s_client("-tls1_2", "-crlf", "-ign_eof", typed=request))
+        said = in_threads(4, lambda _: [self.s_client("-tls1_2", typed="R\n") for _ in range(5)])
+        for text in (text for texts in said for text in texts):
+            self.assertIn("RENEGOTIATING", text)
+            self.assertIn("no renegotiation", text)
+            self.assertEqual(text.count("SSL handshake has read"), 1, text)
+
+    def test_old_versions_and_weak_ciphers_are_refused(self):
+        weak = ("-cipher", "ALL:COMPLEMENTOFALL:@SECLEVEL=0")
+        for options in (("-tls1", *weak), ("-tls1_1", *weak), ("-tls1_2", "-cipher", "AES128-SHA:@SECLEVEL=0"),
+                        ("-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-SHA:@SECLEVEL=0"), ("-tls1_2", "-cipher", "NULL:aNULL:@SECLEVEL=0")):
+            said = self.s_client(*options)
+            self.assertIn("Cipher is (NONE)", said, options)
+            self.assertRegex(said, "alert (protocol version|handshake failure)", options)
+
+    def test_garbage(self):
+        record = b"\x16\x03\x01"
+        for garbage in (os.urandom(4096), record + b"\xff\xff" + b"\0" * 70_000, record + b"\x40\0\x01\x00\x3f\xfc" + os.urandom(16_380),
+                        b"\x15\x03\x03\x00\x02\x02\x28", b"\x17\x03\x03\x00\x05hello", b"\x80\x2e\x01\x00\x02" + b"\0" * 60, self.hello() + os.urandom(500)):
+            answer = self.send(garbage)
+            self.assertNotIn(b"HTTP/1.1 200", answer)
+        self.refused(self.send(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"), 400)
+
+    def test_many_idle_connections(self):
+        links = [self.dial() for _ in range(IDLE // 5)]
+        try:
+            answered = self.quiet.answers
+            eventually("the quiet client being answered meanwhile", lambda: self.quiet.answers > answered + 30)
+            self.assertLess(memory(self.server), self.before[0] + MEMORY)
         finally:
             for link in links:
                 link.close()
