@@ -17,9 +17,6 @@ using workflow::NodeKind;
 
 namespace {
 
-// How a value begins that the artifact store keeps.
-constexpr std::string_view kArtifact = "{\"$artifact\":";
-
 void AddUsage(const v1::StageUsage& used, UsageTotal& total) {
   ++total.stages;
   total.sum.input_tokens += used.input_tokens();
@@ -170,7 +167,7 @@ void Folder::MergeContext() {
   }
   for (const internal::v1::ContextEntry& entry : delta_.context_updates()) {
     frame().context.insert_or_assign(entry.key(), entry.value());
-    if (entry.value().starts_with(kArtifact)) ++state_.artifact_count;
+    if (entry.artifact()) ++state_.artifact_count;
     const bool is_response = entry.key() == "command.output" || entry.key().starts_with("response.");
     if (is_response) frame().response_key = entry.key();
   }

@@ -11,6 +11,7 @@
 
 #include "absl/status/status.h"
 #include "core/base/ids.h"
+#include "core/engine/artifact.h"
 #include "core/engine/input.h"
 #include "core/engine/preparation.h"
 #include "core/workflow/graph.h"
@@ -101,6 +102,7 @@ struct Spent {
 
 struct Output {
   std::vector<Record> records;
+  std::vector<Artifact> artifacts;  // that the records name; to be stored with them
   Spent spent;
   std::vector<Effect> effects;  // perform in this order, after the records are durable
   absl::Status

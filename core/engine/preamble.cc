@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "core/base/strings.h"
+#include "core/engine/artifact.h"
 #include "core/engine/context_view.h"
 #include "core/engine/json_text.h"
 
@@ -74,7 +75,7 @@ std::string StageText(const RunCore& core, const Frame& frame, const StageRow& r
   out += "\n";
   const std::string* answer = FindValue(core.state, frame, StrCat("response.", node.id));
   if (is_last && answer != nullptr && bounds.answer > 0) {
-    out += StrCat("\n", Cut(TextOf(*answer), bounds.answer), "\n\n");
+    out += StrCat("\n", Cut(ReadableText(*answer), bounds.answer), "\n\n");
   }
   return out;
 }
@@ -83,7 +84,7 @@ std::string ContextText(const RunCore& core, const Frame& frame, const Bounds& b
   std::string out;
   for (const auto& [key, value] : ContextView(core.seed, core.state, frame).Written()) {
     if (value.empty() || key.starts_with("response.") || key == "last_response") continue;
-    out += StrCat("- ", key, ": ", Cut(TextOf(value), bounds.value), "\n");
+    out += StrCat("- ", key, ": ", Cut(ReadableText(value), bounds.value), "\n");
   }
   return out;
 }

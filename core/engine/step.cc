@@ -221,6 +221,13 @@ void Decider::EndStage(Outcome outcome) {
   for (auto& [key, value] : outcome.context_updates) {
     internal::v1::ContextEntry& entry = *delta.add_context_updates();
     entry.set_key(key);
+    if (std::optional<Artifact> artifact = TakeArtifact(value)) {
+      artifact->key = key;
+      artifact->stage_id = StageIdOf(graph_, state_.stages[cursor().stage]);
+      artifact->at = now_;
+      output_.artifacts.push_back(*std::move(artifact));
+      entry.set_artifact(true);
+    }
     entry.set_value(std::move(value));
   }
   if (outcome.status == OutcomeStatus::kFail) {

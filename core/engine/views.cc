@@ -4,6 +4,7 @@
 #include <array>
 
 #include "core/base/strings.h"
+#include "core/engine/artifact.h"
 #include "core/engine/context_view.h"
 #include "core/engine/json_text.h"
 #include "core/engine/run_core.h"
@@ -42,7 +43,7 @@ std::string LastResponse(const RunState& state, const Frame& frame) {
   while (at->response_key.empty() && at->number != 0) at = &state.frames.at(at->parent);
   const std::string* found = FindValue(state, *at, at->response_key);
   if (found == nullptr) return "";
-  const std::string text = TextOf(*found);
+  const std::string text = ReadableText(*found);
   return std::string(TruncateUtf8(text, kMaxQuestionContext));
 }
 

@@ -137,6 +137,7 @@ Task<absl::StatusOr<storage::RunRow>> Supervisor::Fork(RunId origin, ForkRequest
   storage::WriteBatch write;
   if (request.audit) write.writes.emplace_back(*std::move(request.audit));
   write.writes.emplace_back(std::move(create));
+  write.writes.emplace_back(storage::ShareArtifacts{.from = origin, .to = request.id});
   co_return co_await Make(std::move(run), std::move(write));
 }
 

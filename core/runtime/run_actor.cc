@@ -68,6 +68,7 @@ struct RunActor::Batch {
   std::vector<std::pair<std::shared_ptr<Reply>, absl::Status>> replies;
   std::vector<std::shared_ptr<Reply>> callers;  // of the replies, those that people wait for
   std::vector<storage::AppendAudit> audits;
+  std::vector<storage::PutArtifact> artifacts;
   storage::Usage used;
   bool wants_continue = false;
 };
@@ -220,6 +221,15 @@ void RunActor::ApplyInput(const engine::Input& input, std::shared_ptr<Reply> rep
   for (engine::Record& record : output.records) {
     batch.records.push_back({std::move(record.event), std::move(record.delta)});
   }
+  for (engine::Artifact& artifact : output.artifacts) {
+    batch.artifacts.push_back({id_,
+                               {.hash = std::move(artifact.hash),
+                                .bytes = artifact.content.size(),
+                                .key = std::move(artifact.key),
+                                .stage_id = std::move(artifact.stage_id),
+                                .created_at = artifact.at},
+                               std::move(artifact.content)});
+  }
   batch.used.Add(UsageOf(output));
   for (engine::Effect& effect : output.effects) {
     if (std::holds_alternative<engine::RunFinished>(effect) && machine_->started_at()) ++batch.used.runs;
@@ -251,6 +261,7 @@ Task<absl::Status> RunActor::Commit(Batch& batch) {
     storage::WriteBatch write;
     write.writes.emplace_back(append);
     for (const storage::AppendAudit& audit : batch.audits) write.writes.emplace_back(audit);
+    for (const storage::PutArtifact& artifact : batch.artifacts) write.writes.emplace_back(artifact);
     if (!batch.used.empty()) write.writes.emplace_back(storage::AddUsage{batch.used});
     if (IsTerminal(row.status) && !IsTerminal(row_.status)) {
       write.writes.emplace_back(storage::PutRetro{id_, RetroOf(machine_->Hindsight())});

@@ -17,9 +17,6 @@ using engine::Outcome;
 using engine::OutcomeStatus;
 using sandbox::CommandResult;
 
-// What of a stream goes into the run's context; the events hold more.
-constexpr std::size_t kContextBytes = 64 * 1024;
-
 Outcome Failed(FailureClass failure_class, std::string message) {
   Outcome outcome;
   outcome.status = OutcomeStatus::kFail;
@@ -99,8 +96,8 @@ Task<Outcome> CommandRunner::Run(StageRequest request, StageOutputSink* sink) {
   ran->out = redactor_.Redact(ran->out);
   ran->err = redactor_.Redact(ran->err);
   Outcome outcome = OutcomeOf(*ran, request);
-  outcome.context_updates["command.output"] = JsonString(KeepEnds(ran->out, kContextBytes));
-  outcome.context_updates["command.stderr"] = JsonString(KeepEnds(ran->err, kContextBytes));
+  outcome.context_updates["command.output"] = JsonString(ran->out);
+  outcome.context_updates["command.stderr"] = JsonString(ran->err);
   ApplyDirective(ran->out, &outcome);
   co_return outcome;
 }

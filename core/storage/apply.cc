@@ -77,8 +77,9 @@ class Applier {
     }
     touched_ = true;
     for (const std::int64_t key : keys) {
-      for (const Statement* statement : {&sql::kDeleteEvents, &sql::kDeleteSnapshot, &sql::kDeleteRetro,
-                                         &sql::kDeleteFacts, &sql::kDeleteRun}) {
+      for (const Statement* statement :
+           {&sql::kDeleteEvents, &sql::kDeleteSnapshot, &sql::kDeleteRetro, &sql::kDeleteArtifacts,
+            &sql::kDeleteArtifactRefs, &sql::kDeleteFacts, &sql::kDeleteRun}) {
         FABRO_RETURN_IF_ERROR(connection_.Execute(*statement, {key}).status());
       }
     }
@@ -124,6 +125,32 @@ class Applier {
                   stats.cost_nanos ? SqlValue(*stats.cost_nanos) : SqlValue(), std::int64_t{stats.retries},
                   std::int64_t{stats.friction_points}, std::int64_t{stats.stages_completed},
                   std::int64_t{stats.stages_failed}, files.empty() ? SqlValue() : SqlValue(Blob{files})})
+        .status();
+  }
+
+  absl::Status operator()(const PutArtifact& write) {
+    touched_ = true;
+    FABRO_RETURN_IF_ERROR(
+        connection_
+            .Execute(sql::kPutArtifact,
+                     {write.ref.hash, static_cast<std::int64_t>(write.content.size()), Blob{write.content}})
+            .status());
+    return connection_
+        .Execute(sql::kPutArtifactRef, {Blob{IdBytes(write.run)}, write.ref.hash, write.ref.key,
+                                        write.ref.stage_id, write.ref.created_at.unix_ms})
+        .status();
+  }
+
+  absl::Status operator()(const ShareArtifacts& write) {
+    bool is_there = false;
+    auto on_row = [&](const SqlRow&) {
+      is_there = true;
+      return false;
+    };
+    FABRO_RETURN_IF_ERROR(connection_.Execute(sql::kBefore, {Blob{IdBytes(write.from)}}, on_row).status());
+    if (!is_there) return Refuse(RunNotFound(write.from));
+    touched_ = true;
+    return connection_.Execute(sql::kShareArtifacts, {Blob{IdBytes(write.from)}, Blob{IdBytes(write.to)}})
         .status();
   }
 
@@ -299,6 +326,8 @@ std::size_t SizeOf(const WriteBatch& batch) {
       size += put->response.size();
     } else if (const auto* audit = std::get_if<AppendAudit>(&write)) {
       size += audit->principal.size() + audit->resource.size();
+    } else if (const auto* artifact = std::get_if<PutArtifact>(&write)) {
+      size += artifact->content.size();
     } else if (const auto* retro = std::get_if<PutRetro>(&write)) {
       for (const std::string& file : retro->stats.files_touched) size += file.size();
     }

@@ -275,6 +275,37 @@ absl::StatusOr<Usage> QueryUsage(SqlConnection& connection) {
   return usage;
 }
 
+absl::StatusOr<ArtifactPage> QueryArtifacts(SqlConnection& connection, RunId run, std::int64_t limit,
+                                            std::int64_t offset) {
+  ArtifactPage page;
+  auto on_row = [&](const SqlRow& row) {
+    page.has_more = static_cast<std::int64_t>(page.refs.size()) == limit;
+    if (page.has_more) return false;
+    page.refs.push_back({std::string(row.Text(0)),
+                         static_cast<std::uint64_t>(row.Int(1)),
+                         std::string(row.Text(2)),
+                         std::string(row.Text(3)),
+                         {row.Int(4)}});
+    return true;
+  };
+  FABRO_RETURN_IF_ERROR(
+      connection.Execute(sql::kArtifactsOfRun, {Blob{IdBytes(run)}, limit + 1, offset}, on_row).status());
+  return page;
+}
+
+absl::StatusOr<std::string> QueryArtifact(SqlConnection& connection, std::string_view hash) {
+  std::optional<std::string> content;
+  auto on_row = [&](const SqlRow& row) {
+    content = row.Bytes(0);
+    return false;
+  };
+  FABRO_RETURN_IF_ERROR(connection.Execute(sql::kGetArtifact, {hash}, on_row).status());
+  if (!content) {
+    return NotFound(Reason::kNotFound, hash, "There is no artifact " + std::string(hash) + ".");
+  }
+  return *std::move(content);
+}
+
 absl::StatusOr<RetroPage> QueryRetros(SqlConnection& connection, const RetroFilter& filter,
                                       std::int64_t limit, std::int64_t offset) {
   const bool by_workflow = !filter.workflow_slug.empty();

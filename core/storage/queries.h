@@ -24,6 +24,9 @@ absl::StatusOr<RunPage> QueryPage(SqlConnection& connection, const RunFilter& fi
                                   std::int64_t offset);
 absl::StatusOr<StatusCounts> QueryStatusCounts(SqlConnection& connection);
 absl::StatusOr<Usage> QueryUsage(SqlConnection& connection);
+absl::StatusOr<ArtifactPage> QueryArtifacts(SqlConnection& connection, RunId run, std::int64_t limit,
+                                            std::int64_t offset);
+absl::StatusOr<std::string> QueryArtifact(SqlConnection& connection, std::string_view hash);
 absl::StatusOr<RetroPage> QueryRetros(SqlConnection& connection, const RetroFilter& filter,
                                       std::int64_t limit, std::int64_t offset);
 

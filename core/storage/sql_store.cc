@@ -129,6 +129,21 @@ class SqlStore final : public Store {
     return readers_->Run(std::move(read));
   }
 
+  Task<absl::StatusOr<ArtifactPage>> ListArtifacts(RunId run, std::int64_t limit,
+                                                   std::int64_t offset) override {
+    auto read = [run, limit, offset](SqlConnection& connection) {
+      return QueryArtifacts(connection, run, limit, offset);
+    };
+    return readers_->Run(std::move(read));
+  }
+
+  Task<absl::StatusOr<std::string>> GetArtifact(std::string hash) override {
+    auto read = [hash = std::move(hash)](SqlConnection& connection) {
+      return QueryArtifact(connection, hash);
+    };
+    return readers_->Run(std::move(read));
+  }
+
   Task<absl::StatusOr<RetroPage>> ListRetros(RetroFilter filter, std::int64_t limit,
                                              std::int64_t offset) override {
     auto read = [filter = std::move(filter), limit, offset](SqlConnection& connection) {

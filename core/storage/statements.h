@@ -92,6 +92,14 @@ inline constexpr Statement kFamily{
 inline constexpr Statement kDeleteEvents{"delete events", "DELETE FROM events WHERE run_key = $1"};
 inline constexpr Statement kDeleteSnapshot{"delete snapshot", "DELETE FROM snapshots WHERE run_key = $1"};
 inline constexpr Statement kDeleteRetro{"delete retro", "DELETE FROM retros WHERE run_key = $1"};
+// Those that no other run names, before the run's own names go.
+inline constexpr Statement kDeleteArtifacts{
+    "delete artifacts",
+    "DELETE FROM artifacts WHERE artifact_key IN (SELECT artifact_key FROM artifact_refs WHERE run_key = $1) "
+    "AND NOT EXISTS (SELECT 1 FROM artifact_refs o WHERE o.artifact_key = artifacts.artifact_key AND "
+    "o.run_key <> $1)"};
+inline constexpr Statement kDeleteArtifactRefs{"delete names of artifacts",
+                                               "DELETE FROM artifact_refs WHERE run_key = $1"};
 inline constexpr Statement kDeleteFacts{"delete run facts", "DELETE FROM run_facts WHERE run_key = $1"};
 inline constexpr Statement kDeleteRun{"delete run", "DELETE FROM runs WHERE run_key = $1"};
 
@@ -118,6 +126,20 @@ inline constexpr Statement kPutRetro{
     "friction_points, stages_completed, stages_failed, files) SELECT run_key, workflow_slug, $2, $3, $4, $5, "
     "$6, $7, $8, $9, $10 FROM runs WHERE id = $1 ON CONFLICT (run_key) DO NOTHING"};
 
+inline constexpr Statement kPutArtifact{"put artifact",
+                                        "INSERT INTO artifacts (hash, bytes, content) VALUES ($1, $2, $3) "
+                                        "ON CONFLICT (hash) DO NOTHING"};
+inline constexpr Statement kPutArtifactRef{
+    "name artifact",
+    "INSERT INTO artifact_refs (run_key, artifact_key, name, stage_id, created_at) SELECT " FABRO_KEY
+    ", artifact_key, $3, $4, $5 FROM artifacts WHERE hash = $2"};
+inline constexpr Statement kShareArtifacts{"share artifacts",
+                                           "INSERT INTO artifact_refs (run_key, artifact_key, name, "
+                                           "stage_id, created_at) SELECT (SELECT run_key FROM "
+                                           "runs WHERE id = $2), artifact_key, name, stage_id, created_at "
+                                           "FROM artifact_refs WHERE run_key = " FABRO_KEY
+                                           " ORDER BY ref_key"};
+
 inline constexpr Statement kProbe{"probe", "UPDATE store SET probes = probes + 1"};
 
 // --- one run
@@ -137,6 +159,12 @@ inline constexpr Statement kGetSnapshot{"read snapshot",
 inline constexpr Statement kReadRecords{"read records",
                                         "SELECT first_seq, count, events, deltas " FABRO_EVENTS_FROM};
 inline constexpr Statement kReadEvents{"read events", "SELECT first_seq, count, events " FABRO_EVENTS_FROM};
+
+inline constexpr Statement kArtifactsOfRun{
+    "list artifacts",
+    "SELECT a.hash, a.bytes, n.name, n.stage_id, n.created_at FROM artifact_refs n JOIN artifacts a ON "
+    "a.artifact_key = n.artifact_key WHERE n.run_key = " FABRO_KEY " ORDER BY n.ref_key LIMIT $2 OFFSET $3"};
+inline constexpr Statement kGetArtifact{"read artifact", "SELECT content FROM artifacts WHERE hash = $1"};
 
 // --- lists
 

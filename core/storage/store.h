@@ -147,6 +147,12 @@ class Store {
   // What AddUsage added up, since the database was made.
   virtual Task<absl::StatusOr<Usage>> GetUsage() = 0;
 
+  // What the run's context named, in the order in which it was written; none for an unknown run.
+  virtual Task<absl::StatusOr<ArtifactPage>> ListArtifacts(RunId run, std::int64_t limit,
+                                                           std::int64_t offset) = 0;
+  // The content, by its hash. NotFound + kNotFound.
+  virtual Task<absl::StatusOr<std::string>> GetArtifact(std::string hash) = 0;
+
   // Those of the runs that ended last first. What is skipped is not loaded.
   virtual Task<absl::StatusOr<RetroPage>> ListRetros(RetroFilter filter, std::int64_t limit,
                                                      std::int64_t offset) = 0;

@@ -6,6 +6,7 @@
 #include <variant>
 #include <vector>
 
+#include "core/storage/artifact.h"
 #include "core/storage/retro.h"
 #include "core/storage/run_row.h"
 #include "core/storage/usage.h"
@@ -68,8 +69,21 @@ struct PutRetro {
   RetroStats stats;
 };
 
-using Write =
-    std::variant<CreateRun, AppendRecords, DeleteRun, PutIdempotent, AppendAudit, AddUsage, PutRetro>;
+// Keeps a value for a run; the same content is stored once, and as long as some run names it.
+struct PutArtifact {
+  RunId run;
+  ArtifactRef ref;  // ref.bytes is ignored: it becomes the content's size
+  std::string content;
+};
+
+// A run takes over all that another one's context names. NotFound + kRunNotFound if that one is gone.
+struct ShareArtifacts {
+  RunId from;
+  RunId to;
+};
+
+using Write = std::variant<CreateRun, AppendRecords, DeleteRun, PutIdempotent, AppendAudit, AddUsage,
+                           PutRetro, PutArtifact, ShareArtifacts>;
 
 struct WriteBatch {
   std::vector<Write> writes;  // applied in this order

@@ -718,6 +718,61 @@ TEST_P(StoreSuite, ListsRetrosByTheirEnd) {
   EXPECT_EQ(page->retros[1].stats, stats(37));
 }
 
+TEST_P(StoreSuite, KeepsArtifactsOnceAndAsLongAsARunNamesThem) {
+  const auto kept = [](int run, std::string key, std::string content) -> PutArtifact {
+    ArtifactRef ref{.hash = std::string(64, content[0]),
+                    .bytes = content.size(),
+                    .key = std::move(key),
+                    .stage_id = "work",
+                    .created_at = {run}};
+    return {Id(run), std::move(ref), std::move(content)};
+  };
+  const std::string large(200'000, 'a');
+  for (int n = 1; n <= 3; ++n) ASSERT_TRUE(Create(Row(n)).ok());
+  std::string bytes("b\0\xff", 3);  // not text
+  ASSERT_TRUE(
+      Commit({AppendRecords{{}, Row(1), Records(1, 1), {}}, kept(1, "x", large), kept(1, "y", bytes)}).ok());
+  ASSERT_TRUE(Commit({AppendRecords{{}, Row(2), Records(1, 1), {}}, kept(2, "z", large)}).ok());
+  ASSERT_TRUE(Commit({AppendRecords{EventSeq(1), Row(1), Records(2, 1), {}}, kept(1, "x", large)}).ok());
+  // Refused with its batch.
+  EXPECT_FALSE(Commit({AppendRecords{EventSeq(7), Row(3), Records(8, 1), {}}, kept(3, "x", "c")}).ok());
+  Reopen();
+  EXPECT_EQ(*Await(store().GetArtifact(std::string(64, 'a'))), large);
+  EXPECT_EQ(*Await(store().GetArtifact(std::string(64, 'b'))), bytes);
+  EXPECT_EQ(ReasonOf(Await(store().GetArtifact(std::string(64, 'c'))).status()), Reason::kNotFound);
+  const auto first = Await(store().ListArtifacts(Id(1), 2, 0));
+  ASSERT_TRUE(first.ok()) << first.status();
+  EXPECT_TRUE(first->has_more);
+  EXPECT_EQ(first->refs, (std::vector<ArtifactRef>{kept(1, "x", large).ref, kept(1, "y", bytes).ref}));
+  const auto rest = Await(store().ListArtifacts(Id(1), 2, 2));
+  EXPECT_FALSE(rest->has_more);
+  EXPECT_EQ(rest->refs, (std::vector<ArtifactRef>{kept(1, "x", large).ref}));
+  EXPECT_TRUE(Await(store().ListArtifacts(Id(3), 2, 0))->refs.empty());
+  EXPECT_TRUE(Await(store().ListArtifacts(Id(9), 2, 0))->refs.empty());
+
+  // A fork takes over what its origin names, and not of one that is gone.
+  ASSERT_TRUE(Commit({CreateRun{Row(4), Source(4), {}}, ShareArtifacts{Id(1), Id(4)}}).ok());
+  EXPECT_EQ(ReasonOf(Commit({CreateRun{Row(5), Source(5), {}}, ShareArtifacts{Id(9), Id(5)}}).status()),
+            Reason::kRunNotFound);
+  EXPECT_EQ(ReasonOf(Await(store().GetRun(Id(5))).status()), Reason::kRunNotFound);
+  EXPECT_EQ(Await(store().ListArtifacts(Id(4), 9, 0))->refs.size(), 3U);
+
+  const auto remove = [&](int n, int head) {
+    RunRow ended = Row(n);
+    ended.status = RunStatus::kCompleted;
+    ASSERT_TRUE(Append(ended, head, 1).ok());
+    ASSERT_TRUE(Commit(DeleteRun{Id(n)}).ok());
+  };
+  remove(1, 2);
+  EXPECT_TRUE(Await(store().GetArtifact(std::string(64, 'b'))).ok());
+  remove(4, 0);
+  EXPECT_EQ(ReasonOf(Await(store().GetArtifact(std::string(64, 'b'))).status()), Reason::kNotFound);
+  EXPECT_TRUE(Await(store().GetArtifact(std::string(64, 'a'))).ok());
+  remove(2, 1);
+  Reopen();
+  EXPECT_EQ(ReasonOf(Await(store().GetArtifact(std::string(64, 'a'))).status()), Reason::kNotFound);
+}
+
 TEST_P(StoreSuite, SaysWhetherItCanBeWritten) { EXPECT_TRUE(Await(store().CheckWritable()).ok()); }
 
 TEST_P(StoreSuite, RefusesWorkAfterClose) {

@@ -43,11 +43,11 @@ class Refusals(Case):
     def test_operations_that_are_not_built_answer_501(self):
         server = self.server
         spec = server.get("/openapi.json").json
-        built = {"/", "/health", "/health/live", "/health/ready", "/openapi.json", "/user", "/metrics", "/audit", "/usage", "/retros", "/settings", "/workflows", "/workflows/{name}", "/workflows/{name}/runs",
+        built = {"/", "/health", "/health/live", "/health/ready", "/openapi.json", "/user", "/metrics", "/audit", "/usage", "/retros", "/artifacts/{hash}", "/settings", "/workflows", "/workflows/{name}", "/workflows/{name}/runs",
                  "/runs", "/runs/validate", "/runs/{id}",
                  *(f"/runs/{{id}}/{word}" for word in ("cancel", "pause", "unpause", "graph", "events", "questions", "questions/{qid}/answer",
                                                        "checkpoint", "checkpoints", "rewind", "fork", "usage", "context", "stages", "stages/{stageId}/turns",
-                                                       "settings", "files", "retro"))}
+                                                       "settings", "files", "retro", "artifacts"))}
         self.assertEqual(built - set(spec["paths"]), set())
         asked = 0  # or built
         for path, methods in spec["paths"].items():

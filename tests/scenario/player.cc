@@ -106,6 +106,10 @@ void Player::Feed(const engine::Input& input) {
       for (std::string& text : RenderRecord(record)) Say(std::move(text));
       records_.push_back(std::move(record));
     }
+    for (const engine::Artifact& artifact : output.artifacts) {
+      Say(StrCat("=> keep ", artifact.content.size(), " bytes of ", artifact.key, " of ", artifact.stage_id,
+                 " as ", artifact.hash));
+    }
     for (const engine::Effect& effect : output.effects) {
       if (std::holds_alternative<engine::ContinueStep>(effect)) {
         next = engine::Continue{};
@@ -348,6 +352,12 @@ std::optional<engine::Input> Player::StageInput(const Words& words) {
     if (words[i] != "set") continue;
     const std::size_t equals = words[i + 1].find('=');
     outcome.context_updates[words[i + 1].substr(0, equals)] = words[i + 1].substr(equals + 1);
+  }
+  if (const auto fill = ValueOf(words, "fill")) {
+    const std::size_t colon = fill->find(':');
+    const double size = ParseDouble(fill->substr(colon + 1)).value_or(0);
+    outcome.context_updates[fill->substr(0, colon)] =
+        JsonString(std::string(static_cast<std::size_t>(size), 'x'));
   }
   return finished;
 }

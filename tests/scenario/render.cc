@@ -145,7 +145,10 @@ std::vector<std::string> RenderRecord(const engine::Record& record) {
   std::vector<std::string> lines{
       StrCat(event.id(), " ", branch, payload->message_type()->name(), text.empty() ? "" : " ", text)};
   for (const auto& entry : delta.context_updates()) {
-    lines.push_back(StrCat("  context ", entry.key(), " = ", entry.value()));
+    const std::string& value = entry.value();
+    const std::string shown =
+        value.size() <= 2000 ? value : StrCat(value.substr(0, 60), " ... (", value.size(), " bytes)");
+    lines.push_back(StrCat("  context ", entry.key(), " = ", shown));
   }
   for (const std::string& key : delta.context_removed())
     lines.push_back(StrCat("  context ", key, " removed"));

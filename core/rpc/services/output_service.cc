@@ -1,5 +1,6 @@
 #include "core/base/error.h"
 #include "core/base/status_macros.h"
+#include "core/base/strings.h"
 #include "core/rpc/services/convert.h"
 #include "core/rpc/services/run_files.h"
 #include "core/rpc/services/run_usage.h"
@@ -8,6 +9,12 @@
 
 namespace fabro::rpc {
 namespace {
+
+constexpr std::string_view kHashPrefix = "sha256:";
+
+bool IsHash(std::string_view text) {
+  return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
 
 class OutputService final : public v1::RunOutputService::CallbackService {
  public:
@@ -19,6 +26,20 @@ class OutputService final : public v1::RunOutputService::CallbackService {
     return RunUnary(
         edge_, context, "RetrieveRunFiles", *request,
         [this, request, response](const CallContext&) { return HandleFiles(*request, *response); });
+  }
+  grpc::ServerUnaryReactor* ListRunArtifacts(grpc::CallbackServerContext* context,
+                                             const v1::ListRunArtifactsRequest* request,
+                                             v1::PaginatedArtifactList* response) override {
+    return RunUnary(
+        edge_, context, "ListRunArtifacts", *request,
+        [this, request, response](const CallContext&) { return HandleArtifacts(*request, *response); });
+  }
+  grpc::ServerUnaryReactor* RetrieveArtifact(grpc::CallbackServerContext* context,
+                                             const v1::RetrieveArtifactRequest* request,
+                                             v1::RetrieveArtifactResponse* response) override {
+    return RunUnary(
+        edge_, context, "RetrieveArtifact", *request,
+        [this, request, response](const CallContext&) { return HandleArtifact(*request, *response); });
   }
   grpc::ServerUnaryReactor* RetrieveRunUsage(grpc::CallbackServerContext* context,
                                              const v1::RetrieveRunUsageRequest* request,
@@ -55,6 +76,38 @@ class OutputService final : public v1::RunOutputService::CallbackService {
     out->set_contents(side.text);
     if (side.omitted == git::Omission::kBinary) out->set_omitted(v1::FILE_OMISSION_BINARY);
     if (side.omitted == git::Omission::kTooLarge) out->set_omitted(v1::FILE_OMISSION_TOO_LARGE);
+  }
+
+  Task<absl::Status> HandleArtifacts(const v1::ListRunArtifactsRequest& request,
+                                     v1::PaginatedArtifactList& response) {
+    FABRO_CO_ASSIGN_OR_RETURN(const storage::RunRow row, co_await FindRun(backend_.store, request.id()));
+    const Page page = PageOf(request);
+    FABRO_CO_ASSIGN_OR_RETURN(const storage::ArtifactPage found,
+                              co_await backend_.store.ListArtifacts(row.id, page.limit, page.offset));
+    for (const storage::ArtifactRef& ref : found.refs) {
+      v1::Artifact& out = *response.add_data();
+      out.set_hash(StrCat(kHashPrefix, ref.hash));
+      out.set_bytes(ref.bytes);
+      out.set_key(ref.key);
+      out.set_stage_id(ref.stage_id);
+      rpc::Put(ref.created_at, out.mutable_created_at());
+    }
+    response.mutable_meta()->set_has_more(found.has_more);
+    co_return absl::OkStatus();
+  }
+
+  Task<absl::Status> HandleArtifact(const v1::RetrieveArtifactRequest& request,
+                                    v1::RetrieveArtifactResponse& response) {
+    std::string_view hash = request.hash();
+    if (hash.starts_with(kHashPrefix)) hash.remove_prefix(kHashPrefix.size());
+    if (!IsHash(hash)) {
+      co_return InvalidArgument(
+          Reason::kInvalidArgument, "hash",
+          "hash: must be 64 lower-case hex digits, with or without sha256: before them.");
+    }
+    FABRO_CO_ASSIGN_OR_RETURN(*response.mutable_content(),
+                              co_await backend_.store.GetArtifact(std::string(hash)));
+    co_return absl::OkStatus();
   }
 
   Task<absl::Status> HandleUsage(const v1::RetrieveRunUsageRequest& request, v1::RunUsage& response) {

@@ -7,7 +7,7 @@
 namespace fabro::storage::sqlite {
 
 // Step n leads from PRAGMA user_version n to n + 1.
-inline constexpr std::array<std::string_view, 5> kMigrations{R"sql(
+inline constexpr std::array<std::string_view, 6> kMigrations{R"sql(
 -- The small part of a run that every commit rewrites. run_key is SQLite's rowid: other tables refer to it, because it
 -- takes 1 to 4 bytes where an id takes 16. Ids sort by creation, so the unique index is also the order of lists.
 CREATE TABLE runs (
@@ -146,6 +146,25 @@ CREATE TABLE retros (
 CREATE INDEX retros_by_end ON retros (finished_at, run_key);
 CREATE INDEX retros_by_workflow ON retros (workflow_slug, finished_at, run_key);
 CREATE INDEX retros_by_smoothness ON retros (smoothness, finished_at, run_key);
+)sql",
+                                                             R"sql(
+-- Values that are too large for a context, each once, and which runs name them.
+CREATE TABLE artifacts (
+  artifact_key INTEGER PRIMARY KEY,
+  hash         TEXT NOT NULL UNIQUE,
+  bytes        INTEGER NOT NULL,
+  content      BLOB NOT NULL
+);
+CREATE TABLE artifact_refs (
+  ref_key      INTEGER PRIMARY KEY,
+  run_key      INTEGER NOT NULL,
+  artifact_key INTEGER NOT NULL,
+  name         TEXT NOT NULL,
+  stage_id     TEXT NOT NULL,
+  created_at   INTEGER NOT NULL
+);
+CREATE INDEX artifact_refs_by_run ON artifact_refs (run_key, ref_key);
+CREATE INDEX artifact_refs_by_artifact ON artifact_refs (artifact_key, run_key);
 )sql"};
 
 }  // namespace fabro::storage::sqlite
