@@ -8,7 +8,9 @@
 
 namespace fabro::storage::sqlite {
 
-Checkpointer::Checkpointer(std::string path) : path_(std::move(path)), thread_([this] { Loop(); }) {
+Checkpointer::Checkpointer(std::string path, std::unique_ptr<SqliteConnection> connection)
+    : path_(std::move(path)),
+      thread_([this, connection = std::move(connection)]() mutable { Loop(std::move(connection)); }) {
   pthread_setname_np(thread_.native_handle(), "store-checkpt");
 }
 
@@ -46,17 +48,16 @@ void Checkpointer::Tidy(SqliteConnection& writer) {
   log_pages_ = 0;
 }
 
-void Checkpointer::Loop() {
-  std::unique_ptr<SqliteConnection> connection;
+void Checkpointer::Loop(std::unique_ptr<SqliteConnection> connection) {
   while (true) {
-    if (!connection) {
-      auto opened = SqliteConnection::Open(path_, SqliteConnection::Role::kCheckpointer);
-      if (opened.ok()) connection = *std::move(opened);
-    }
     {
       MutexLock lock(&mutex_);
       while (phase_ != Phase::kAsked && !stopping_) changed_.Wait(&mutex_);
       if (stopping_) return;
+    }
+    if (!connection) {
+      auto opened = SqliteConnection::Open(path_, SqliteConnection::Role::kCheckpointer);
+      if (opened.ok()) connection = *std::move(opened);
     }
     if (connection && !connection->Checkpoint(SqliteConnection::CheckpointMode::kPassive).ok())
       connection.reset();

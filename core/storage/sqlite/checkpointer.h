@@ -20,7 +20,8 @@ class Checkpointer {
   static constexpr int kSoftPages = 4096;   // 16 MiB
   static constexpr int kHardPages = 65536;  // 256 MiB
 
-  explicit Checkpointer(std::string path);
+  // Opens another connection only when this one fails.
+  Checkpointer(std::string path, std::unique_ptr<SqliteConnection> connection);
   ~Checkpointer();
   Checkpointer(const Checkpointer&) = delete;
   Checkpointer& operator=(const Checkpointer&) = delete;
@@ -33,7 +34,7 @@ class Checkpointer {
  private:
   enum class Phase { kIdle, kAsked, kCopied };
 
-  void Loop();
+  void Loop(std::unique_ptr<SqliteConnection> connection);
 
   const std::string path_;
   int log_pages_ = 0;            // the writer's

@@ -83,7 +83,10 @@ absl::StatusOr<std::unique_ptr<Store>> OpenSqliteStore(SqliteOptions options) {
                            SqliteConnection::Open(path, SqliteConnection::Role::kWriter));
     FABRO_RETURN_IF_ERROR(Migrator(kMigrations).Run(*connection));
   }
-  premises->checkpointer = std::make_unique<Checkpointer>(path);
+  // Before the writer opens: that empties the log, and wants to be alone for it.
+  FABRO_ASSIGN_OR_RETURN(std::unique_ptr<SqliteConnection> copier,
+                         SqliteConnection::Open(path, SqliteConnection::Role::kCheckpointer));
+  premises->checkpointer = std::make_unique<Checkpointer>(path, std::move(copier));
   Checkpointer* checkpointer = premises->checkpointer.get();
   return MakeSqlStore(MakeFactory(options, SqliteConnection::Role::kWriter, checkpointer),
                       MakeFactory(options, SqliteConnection::Role::kReader, nullptr), options.limits,
