@@ -111,7 +111,7 @@ class Refusals(Case):
     def test_pipelined_requests_are_answered_in_order(self):
         one = "GET /runs/{} HTTP/1.1\r\nHost: localhost\r\n\r\n"
         last = "GET /user HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-        answer = self.server.raw(("".join(one.format(f"run{n}") for n in range(5)) + last).encode())
+        answer = self.server.raw(("".join(one.format(f"run{n}") for n in range(5)) + last).encode(), leave=False)
         places = [answer.find(f"Run run{n} not found.".encode()) for n in range(5)] + [answer.find(b'"login"')]
         self.assertEqual(places, sorted(places))
         self.assertGreater(places[0], 0)

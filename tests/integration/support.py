@@ -228,11 +228,13 @@ class Server:
     def post(self, path, body=None, headers=None, port=None):
         return self.request("POST", path, body, headers, port)
 
-    def raw(self, data):
-        """All that comes back for these bytes until the server closes or falls silent."""
+    def raw(self, data, leave=True):
+        """All that comes back for these bytes until the server closes or falls silent. Who says that nothing more follows (`leave`) may
+        be taken for somebody who has left, if an answer takes long."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE) as link:
             link.sendall(data)
-            link.shutdown(socket.SHUT_WR)
+            if leave:
+                link.shutdown(socket.SHUT_WR)
             received = b""
             with contextlib.suppress(ConnectionResetError):
                 while piece := link.recv(65536):
