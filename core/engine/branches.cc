@@ -19,7 +19,7 @@ std::optional<double> ScoreOf(const Frame& branch) {
   return found == branch.context.end() ? std::nullopt : ParseDouble(found->second);  // a text is no score
 }
 
-std::string ResultJson(const Graph& graph, const Frame& branch) {
+std::string ResultJson(const Graph& graph, const Frame& branch, bool with_values) {
   const auto score = branch.context.find("score");
   std::string out =
       StrCat("{\"id\":", JsonString(graph.nodes[branch.start].id),
@@ -28,7 +28,7 @@ std::string ResultJson(const Graph& graph, const Frame& branch) {
              ",\"notes\":", JsonString(branch.last.notes), ",\"context_updates\":{");
   bool first = true;
   for (const auto& [key, value] : branch.context) {
-    if (value.empty() || value.size() > kMaxResultValue) continue;
+    if (!with_values || value.empty() || value.size() > kMaxResultValue) continue;
     if (!first) out += ',';
     first = false;
     AppendJsonString(out, key);
@@ -75,7 +75,7 @@ Outcome JoinedOutcome(const Graph& graph, const Node& parallel, std::span<const 
   std::size_t failed = 0;
   for (const Frame* branch : branches) {
     if (results.size() > 1) results += ',';
-    results += ResultJson(graph, *branch);
+    results += ResultJson(graph, *branch, results.size() <= kMaxResults);
     failed += branch->ended == OutcomeStatus::kFail ? 1 : 0;
   }
   outcome.status = JoinedStatus(parallel, branches.size() - failed, failed);

@@ -16,6 +16,9 @@ inline constexpr std::size_t kMaxBranches = 1000;
 
 // A value that is longer is left out of `parallel.results`; it stays in the branch's events.
 inline constexpr std::size_t kMaxResultValue = std::size_t{100} * 1024;
+// Once the results are longer than this, further branches are told without their values: one commit must hold
+// them.
+inline constexpr std::size_t kMaxResults = std::size_t{16} << 20;
 
 // "fan-1" for the first branch of the stage "fan".
 std::string BranchName(std::string_view stage_id, std::uint32_t index);
