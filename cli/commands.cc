@@ -220,7 +220,7 @@ int DrawGraph(Api& api, const GraphOptions& options) {
   return written ? kExitOk : FailLocally(ErrnoError(errno, StrCat("writing ", options.output)));
 }
 
-int CheckConfig(const ConfigCheckOptions& options, bool json) {
+int CheckConfig(const ConfigCheckOptions& options, bool json, CheckFiles check_files) {
   config::Sources sources;
   sources.config_path = options.file;
   sources.environment = config::Environment::FromProcess();
@@ -228,8 +228,10 @@ int CheckConfig(const ConfigCheckOptions& options, bool json) {
   if (!loaded.ok()) return FailLocally(loaded.status());
   for (const std::string& warning : loaded->warnings) PrintWarning(warning);
   WriteText(STDOUT_FILENO, json ? config::PrintJson(*loaded) + "\n" : config::PrintToml(*loaded));
-  const absl::Status startable = config::CheckStartable(loaded->config, config::Program::kServe);
-  return startable.ok() ? kExitOk : FailLocally(startable);
+  absl::Status usable = config::CheckStartable(loaded->config, config::Program::kServe);
+  // Its keys and certificates too, as they are now.
+  if (usable.ok() && check_files != nullptr) usable = check_files(loaded->config, loaded->environment);
+  return usable.ok() ? kExitOk : FailLocally(usable);
 }
 
 }  // namespace fabro::cli

@@ -20,11 +20,13 @@ int ListCheckpoints(Api& api, const CheckpointsOptions& options, bool json);
 int RewindRun(Api& api, const RewindOptions& options, bool json);
 int ForkRun(Api& api, const ForkOptions& options, bool json);
 int DrawGraph(Api& api, const GraphOptions& options);
-int CheckConfig(const ConfigCheckOptions& options, bool json);
+// Whether the keys and certificates of a configuration can be used.
+using CheckFiles = absl::Status (*)(const config::ServerConfig& config,
+                                    const config::Environment& environment);
+int CheckConfig(const ConfigCheckOptions& options, bool json, CheckFiles check_files);  // null: not looked at
 
-// Parses the command line and runs the command. `serve` and `ask_core` are null in a program without a
-// server.
+// Parses the command line and runs the command. The functions are null in a program without a server.
 int Main(const std::vector<std::string>& args, int (*serve)(const ServeOptions&),
-         CoreHealth ask_core = nullptr);
+         CoreHealth ask_core = nullptr, CheckFiles check_files = nullptr);
 
 }  // namespace fabro::cli

@@ -34,6 +34,7 @@ struct Dispatch {
   Api& api;
   bool json;
   SignalPipe& signals;
+  CheckFiles check_files;
 
   int operator()(const RunOptions& options) const { return RunWorkflow(api, options, json, signals); }
   int operator()(const ValidateOptions& options) const { return ValidateWorkflow(api, options, json); }
@@ -47,7 +48,7 @@ struct Dispatch {
   int operator()(const RewindOptions& options) const { return RewindRun(api, options, json); }
   int operator()(const ForkOptions& options) const { return ForkRun(api, options, json); }
   int operator()(const GraphOptions& options) const { return DrawGraph(api, options); }
-  int operator()(const ConfigCheckOptions& options) const { return CheckConfig(options, json); }
+  int operator()(const ConfigCheckOptions& options) const { return CheckConfig(options, json, check_files); }
   // Taken before a client is made.
   int operator()(const HealthOptions&) const { return kExitUsage; }
   int operator()(const ServeOptions&) const { return kExitUsage; }
@@ -87,7 +88,8 @@ int Fail(const absl::Status& status, const std::string& server) {
   return unreachable ? kExitUnreachable : kExitFailed;
 }
 
-int Main(const std::vector<std::string>& args, int (*serve)(const ServeOptions&), CoreHealth ask_core) {
+int Main(const std::vector<std::string>& args, int (*serve)(const ServeOptions&), CoreHealth ask_core,
+         CheckFiles check_files) {
   const ParsedArguments parsed = ParseArguments(args, Variable("FABRO_SERVER"), serve != nullptr);
   if (!parsed.arguments) {
     WriteText(STDOUT_FILENO, parsed.out);
@@ -114,7 +116,7 @@ int Main(const std::vector<std::string>& args, int (*serve)(const ServeOptions&)
   }
   const auto http = MakeHttpClient({.token = std::move(token), .tls = tls, .interrupt_fd = signals.fd()});
   Api api(*http, arguments.server);
-  return std::visit(Dispatch{api, arguments.json, signals}, arguments.command);
+  return std::visit(Dispatch{api, arguments.json, signals, check_files}, arguments.command);
 }
 
 }  // namespace fabro::cli

@@ -7,5 +7,5 @@
 
 int main(int argc, char** argv) {
   const std::vector<std::string> args(argv + 1, argv + argc);
-  return fabro::cli::Main(args, &fabro::cli::Serve, &fabro::cli::AskCore);
+  return fabro::cli::Main(args, &fabro::cli::Serve, &fabro::cli::AskCore, &fabro::cli::CheckServerFiles);
 }

@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <functional>
 #include <memory>
 #include <sstream>
 #include <utility>
@@ -163,6 +164,12 @@ class Builder {
 
   ParsedArguments Parse(const std::vector<std::string>& args) {
     if (args.empty()) return {.exit_code = kExitUsage, .error = app_.help()};
+    const std::vector<CLI::App*> known = app_.get_subcommands(std::function<bool(CLI::App*)>());
+    const auto is_named = [&args](const CLI::App* sub) { return sub->get_name() == args[0]; };
+    if (!args[0].starts_with('-') && std::ranges::none_of(known, is_named)) {
+      return {.exit_code = kExitUsage,
+              .error = StrCat("fabro: there is no command '", args[0], "'; fabro --help lists them\n")};
+    }
     try {
       std::vector<std::string> reversed(args.rbegin(), args.rend());  // as CLI11 wants them
       app_.parse(reversed);

@@ -19,6 +19,10 @@ constexpr std::chrono::seconds kGatewayGrace{2};
 
 }  // namespace
 
+absl::Status CheckServerFiles(const config::ServerConfig& config, const config::Environment& environment) {
+  return gateway::GatewayApp::Check(gateway::OptionsOf(config, environment));
+}
+
 int Serve(const ServeOptions& options) {
   app::PrepareProcess();
   config::Sources sources;

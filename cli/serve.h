@@ -14,6 +14,9 @@ struct ServeOptions {
   std::vector<config::Override> overrides;  // the other flags, for config::Load
 };
 
+// Whether the keys and certificates that the gateway needs are there and fit each other, as at its start.
+absl::Status CheckServerFiles(const config::ServerConfig& config, const config::Environment& environment);
+
 // Serves until a signal stops it; returns the exit code.
 int Serve(const ServeOptions& options);
 

@@ -49,13 +49,17 @@ constexpr std::size_t kFileQueue = 4096;
 constexpr int kGitThreads = 2;
 constexpr std::size_t kGitQueue = 1024;
 constexpr int kMaxMessageBytes = 64 << 20;
+constexpr std::chrono::seconds kSandboxWatch{5};
 
 sandbox::Environment Pairs(const config::StringMap& map) { return {map.begin(), map.end()}; }
 
 absl::Status MakeFolder(const std::string& path) {
   std::error_code failed;
   std::filesystem::create_directories(path, failed);
-  if (failed) return ErrnoError(failed.value(), StrCat("making the folder ", path));
+  if (failed) {
+    return Annotate(ErrnoError(failed.value(), StrCat("making the folder ", path)),
+                    "no place for the data; name another with --storage-dir or storage_dir");
+  }
   if (::chmod(path.c_str(), 0700) != 0) return ErrnoError(errno, StrCat("protecting the folder ", path));
   return absl::OkStatus();
 }
@@ -221,7 +225,7 @@ struct CoreApp::Parts {
   absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> ListenerCredentials();
   Task<void> KeepTlsFresh();
   Task<void> RunTimers();
-  Task<void> LookAtSandboxes();
+  Task<void> WatchSandboxes();
 
   Runtime& runtime;
   const CoreOptions options;
@@ -292,18 +296,32 @@ Task<void> CoreApp::Parts::RunTimers() {
   timers_run = false;
 }
 
-// What is wrong is said before a stage fails of it; it is no reason not to start, as it can be put right
-// meanwhile.
-Task<void> CoreApp::Parts::LookAtSandboxes() {
-  config::SandboxSettings settings = config::SandboxSettingsOf(options.config.sandbox);
-  const absl::Status usable = co_await sandboxes.Check(std::move(settings), runs_dir);
-  if (!usable.ok() && !absl::IsCancelled(usable)) {
-    log::Warn("the sandbox cannot be used: stages that need it will fail",
-              {{"provider", options.config.sandbox.provider}, {"error", usable}});
-  }
+// What is wrong is said before a stage fails of it, and the server is not ready. It is no reason not to
+// start, as it can be put right meanwhile: then it is looked at again, as when other settings come.
+Task<void> CoreApp::Parts::WatchSandboxes() {
   const absl::Status removed = co_await sandboxes.RemoveLeftovers();
-  if (!removed.ok())
+  if (!removed.ok()) {
     log::Debug("containers left by an earlier server were not looked for", {{"error", removed}});
+  }
+  std::optional<config::SandboxSettings> checked;
+  bool failed = false;
+  while (true) {
+    const std::string provider = current.Get()->sandbox.provider;
+    config::SandboxSettings settings = config::SandboxSettingsOf(current.Get()->sandbox);
+    if (failed || checked != settings) {
+      const absl::Status usable = co_await sandboxes.Check(settings, runs_dir);
+      if (absl::IsCancelled(usable)) co_return;
+      if (!usable.ok() && (!failed || checked != settings)) {
+        log::Warn("the sandbox cannot be used: stages that need it will fail",
+                  {{"provider", provider}, {"error", usable}});
+      }
+      if (usable.ok() && failed) log::Info("the sandbox can be used now", {{"provider", provider}});
+      readiness.SetSandbox(provider, usable);
+      failed = !usable.ok();
+      checked = std::move(settings);
+    }
+    if (!(co_await SystemTime().Sleep(kSandboxWatch)).ok()) co_return;
+  }
 }
 
 absl::Status CoreApp::Parts::Serve() {
@@ -369,7 +387,7 @@ absl::StatusOr<std::unique_ptr<CoreApp>> CoreApp::Start(Runtime& runtime, CoreOp
   FABRO_RETURN_IF_ERROR(p.Serve());
   p.background.Spawn("timers", p.RunTimers());
   p.background.Spawn("storage watch", p.readiness.WatchStorage());
-  p.background.Spawn("sandboxes", p.LookAtSandboxes());
+  p.background.Spawn("sandboxes", p.WatchSandboxes());
   p.admission.Start();
   return app;
 }

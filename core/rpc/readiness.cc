@@ -48,9 +48,16 @@ Task<std::vector<ReadinessCheck>> Readiness::Look() {
   found.push_back(LookAtDisk());
   found.push_back({"scheduler", scheduler_runs_(), ""});
   MutexLock lock(&mutex_);
+  found.push_back(sandbox_);
   found_ = found;
   looked_at_ = time_.Steady();
   co_return found;
+}
+
+void Readiness::SetSandbox(std::string_view provider, const absl::Status& usable) {
+  MutexLock lock(&mutex_);
+  sandbox_ = {"sandbox", usable.ok(), std::string(usable.ok() ? provider : MessageOf(usable))};
+  found_.clear();
 }
 
 Task<void> Readiness::WatchStorage() {

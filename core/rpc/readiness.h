@@ -14,7 +14,7 @@
 namespace fabro::rpc {
 
 struct ReadinessCheck {
-  std::string name;  // "database", "disk", "scheduler"
+  std::string name;  // "database", "disk", "scheduler", "sandbox"
   bool ok = false;
   std::string detail;  // for people; may be empty
 };
@@ -31,6 +31,9 @@ class Readiness {
   // asks often does not make the disk work.
   Task<std::vector<ReadinessCheck>> Look();
 
+  // Whether the provider that runs get without a wish of their own can be used, as it was found last.
+  void SetSandbox(std::string_view provider, const absl::Status& usable);
+
   // Until cancelled: while writes fail it tries one each second, so that the store finds out by itself when
   // there is space again. Says in the log when it begins and when it is over.
   Task<void> WatchStorage();
@@ -45,6 +48,7 @@ class Readiness {
   Mutex mutex_;
   std::chrono::steady_clock::time_point looked_at_ GUARDED_BY(mutex_);
   std::vector<ReadinessCheck> found_ GUARDED_BY(mutex_);  // empty: not yet
+  ReadinessCheck sandbox_ GUARDED_BY(mutex_){"sandbox", true, ""};
 };
 
 }  // namespace fabro::rpc

@@ -118,16 +118,14 @@ struct GatewayApp::Parts {
         upstream(upstream::MakeGrpcUpstream(std::move(channel))),
         feeds(io.executor(), *upstream, SystemTime(), transcode::FeedLimits()),
         listener(io, SystemTime(), ListenerOptionsOf(options, tls.get())),
-        background(io.executor()) {
-    if (options.rate_limit) limiter.emplace(*options.rate_limit, SystemClock());
-  }
+        background(io.executor()) {}
 
   absl::Status MakeAuthenticator();
   Task<void> KeepTlsFresh();
 
   void WriteMetrics(metrics::Text& text) const {
     auth_metrics.Write(text);
-    if (limiter) limiter->Write(text);
+    limiter.Write(text);
     if (tls) tls->Write(text);
   }
 
@@ -147,7 +145,7 @@ struct GatewayApp::Parts {
   auth::AllowedUsers allowed_users;
   auth::AuthMetrics auth_metrics;
   std::unique_ptr<auth::Authenticator> authenticator;
-  std::optional<auth::RateLimiter> limiter;
+  auth::RateLimiter limiter{options.rate_limit, SystemClock()};
   Runtime io;
   BlockingPool files{"tls files", 1, 4};
   const std::unique_ptr<http::ServerTls> tls;  // null: plain HTTP
@@ -207,9 +205,7 @@ GatewayOptions OptionsOf(const config::ServerConfig& config, const config::Envir
   options.allowed_usernames = config.web.allowed_usernames;
   const config::TlsFiles& tls = config.api.tls;
   if (tls.any()) options.tls = http::TlsFiles{tls.cert, tls.key, tls.ca};
-  if (config.limits.requests_per_second > 0) {
-    options.rate_limit = auth::RateLimit{config.limits.requests_per_second, config.limits.burst};
-  }
+  options.rate_limit = {config.limits.requests_per_second, config.limits.burst};
   options.limits.max_body_bytes = static_cast<std::size_t>(config.limits.max_body_bytes);
   options.limits.max_header_bytes = static_cast<std::size_t>(config.limits.max_header_bytes);
   options.limits.max_connections = static_cast<std::size_t>(config.limits.max_connections);
@@ -239,7 +235,7 @@ absl::StatusOr<std::unique_ptr<GatewayApp>> GatewayApp::Start(std::shared_ptr<gr
   transcoder.base_url = parts->base_url;
   transcoder.cors_origins = options.cors_origins;
   transcoder.metrics_open = options.metrics_open;
-  transcoder.limiter = parts->limiter ? &*parts->limiter : nullptr;
+  transcoder.limiter = &parts->limiter;
   transcoder.more_metrics = [parts = parts.get()](metrics::Text& text) { parts->WriteMetrics(text); };
   transcoder.openapi = [parts = parts.get()] { return parts->OpenApi(); };
   parts->transcoder = std::make_unique<transcode::Transcoder>(
@@ -257,6 +253,7 @@ absl::Status GatewayApp::Check(const GatewayOptions& options) {
 
 void GatewayApp::Apply(const config::ServerConfig& config) {
   parts_->allowed_users.Set(config.web.allowed_usernames);
+  parts_->limiter.Set({config.limits.requests_per_second, config.limits.burst});
 }
 
 GatewayApp::GatewayApp(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}

@@ -34,7 +34,7 @@ struct GatewayOptions {
   std::optional<std::vector<config::AuthStrategy>> strategies;
   std::string jwt_public_key;  // for the strategy jwt: PEM, or base64 of PEM
   std::vector<std::string> allowed_usernames;
-  std::optional<auth::RateLimit> rate_limit;
+  auth::RateLimit rate_limit;
   std::optional<http::TlsFiles> tls;  // absent: plain HTTP. `ca` is for the strategy mtls
   http::HttpLimits limits;
 };

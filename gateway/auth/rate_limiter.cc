@@ -25,29 +25,36 @@ absl::Status Limited(std::chrono::nanoseconds wait) {
 
 }  // namespace
 
-Buckets::Buckets(RateLimit limit, std::size_t capacity, const Clock& clock)
-    : clock_(clock),
-      interval_(1'000'000'000 / std::max<std::int64_t>(1, limit.per_second)),
-      slack_(interval_ *
-             ((limit.burst > 0 ? limit.burst : std::max<std::int64_t>(1, limit.per_second)) - 1)) {
+Buckets::Buckets(RateLimit limit, std::size_t capacity, const Clock& clock) : clock_(clock) {
+  Set(limit);
   for (std::size_t i = 0; i < kParts; ++i) {
     parts_.push_back(std::make_unique<Part>(std::max<std::size_t>(1, capacity / kParts)));
   }
 }
 
+void Buckets::Set(RateLimit limit) {
+  const std::int64_t interval = limit.per_second > 0 ? 1'000'000'000 / limit.per_second : 0;
+  slack_ = interval * ((limit.burst > 0 ? limit.burst : limit.per_second) - 1);
+  interval_ = interval;
+}
+
 std::chrono::nanoseconds Buckets::Take(std::string_view name) {
+  const std::int64_t interval = interval_;
+  const std::int64_t slack = slack_;
+  if (interval == 0) return std::chrono::nanoseconds(0);
   const std::string key(name);
   const std::int64_t now = Now();
   Part& part = PartOf(key);
   MutexLock lock(&part.mutex);
   std::int64_t& full_at = part.full_at.FindOrAdd(key, now);
   const std::int64_t begin = std::max(full_at, now);
-  if (begin - now > slack_) return std::chrono::nanoseconds(begin - now - slack_);
-  full_at = begin + interval_;
+  if (begin - now > slack) return std::chrono::nanoseconds(begin - now - slack);
+  full_at = begin + interval;
   return std::chrono::nanoseconds(0);
 }
 
 bool Buckets::IsEmpty(std::string_view name) const {
+  if (interval_ == 0) return false;
   const std::string key(name);
   Part& part = PartOf(key);
   MutexLock lock(&part.mutex);
@@ -57,6 +64,11 @@ bool Buckets::IsEmpty(std::string_view name) const {
 
 RateLimiter::RateLimiter(RateLimit limit, const Clock& clock)
     : principals_(limit, kMaxPrincipals, clock), addresses_(limit, kMaxAddresses, clock) {}
+
+void RateLimiter::Set(RateLimit limit) {
+  principals_.Set(limit);
+  addresses_.Set(limit);
+}
 
 absl::Status RateLimiter::TakeFor(std::string_view principal) {
   const std::chrono::nanoseconds wait = principals_.Take(principal);

@@ -1,6 +1,7 @@
 // How often one principal, or one address whose requests carry no good credential, may ask.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -18,7 +19,7 @@
 namespace fabro::auth {
 
 struct RateLimit {
-  std::int64_t per_second = 0;  // at least 1
+  std::int64_t per_second = 0;  // 0: no limit
   std::int64_t burst = 0;       // that may come at once; 0: as many as per_second
 };
 
@@ -27,6 +28,9 @@ struct RateLimit {
 class Buckets {
  public:
   Buckets(RateLimit limit, std::size_t capacity, const Clock& clock);
+
+  // What is in the buckets stays as time: a bucket that was to be full in a second still is.
+  void Set(RateLimit limit);
 
   // Zero when one more is allowed now, and taken; else how long until it would be.
   std::chrono::nanoseconds Take(std::string_view name);
@@ -46,8 +50,8 @@ class Buckets {
   }
 
   const Clock& clock_;
-  const std::int64_t interval_;  // nanoseconds for one to flow back
-  const std::int64_t slack_;     // by how much `full_at` may lie ahead for one more to be allowed
+  std::atomic<std::int64_t> interval_{0};  // nanoseconds for one to flow back; 0: no limit
+  std::atomic<std::int64_t> slack_{0};     // by how much `full_at` may lie ahead for one more to be allowed
   std::vector<std::unique_ptr<Part>> parts_;
 };
 
@@ -55,6 +59,8 @@ class Buckets {
 class RateLimiter {
  public:
   RateLimiter(RateLimit limit, const Clock& clock);
+
+  void Set(RateLimit limit);
 
   // ResourceExhausted, with when to come again.
   absl::Status TakeFor(std::string_view principal);

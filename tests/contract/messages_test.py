@@ -189,7 +189,8 @@ def configuration(book, shell, home):
     file = home / "server.toml"
     for text in ("[api", "api = 5", "[api]\nport = 70000", '[api]\nport = "many"', "max_concurrent_runs = 0", 'stop_grace = "soon"', "[api]\nhots = \"x\"",
                  "nonsense = 1", '[log]\nlevel = "loud"', '[log]\nformat = "xml"', "[limits]\nmax_body_bytes = 1", '[api]\ncors_origins = "x"',
-                 '[core]\nsocket_mode = "0777"', '[api]\nauthentication_strategies = ["magic"]', "max_concurrent_runs = 1\nmax_concurrent_runs = 2",
+                 '[core]\nsocket_mode = "0777"', '[api]\nauthentication_strategies = ["magic"]',
+                 '[api]\nauthentication_strategies = ["jwt"]', '[api.tls]\ncert = "/nowhere/crt"\nkey = "/nowhere/key"', "max_concurrent_runs = 1\nmax_concurrent_runs = 2",
                  '[access]\nadmins = "alice"'):
         file.write_text(text + "\n")
         shell.run("fabro", "config", "check", file, shown=text.replace("\n", " | "))

@@ -291,6 +291,17 @@ class Limits(Case):
         self.assertEqual(server.get("/user", bob).status, 200)
         self.assertEqual(server.get("/health").status, 200)
 
+    def test_they_change_while_the_server_runs(self):
+        with AuthServer('authentication_strategies = ["jwt"]') as server:
+            alice = server.bearer("alice")
+            self.assertEqual({server.get("/user", alice).status for _ in range(100)}, {200})
+            server.more = "[limits]\nrequests_per_second = 1\nburst = 2\n"
+            server.configure(("alice",))
+            eventually("a limit", lambda: server.get("/user", alice).status == 429)
+            server.more = ""
+            server.configure(("alice",))
+            eventually("none again", lambda: {server.get("/user", alice).status for _ in range(20)} == {200})
+
 
 if __name__ == "__main__":
     main()

@@ -92,12 +92,21 @@ class Bubblewrap(unittest.TestCase):
 
 class WithoutItsSandbox(unittest.TestCase):
     def test_nothing_runs_and_start_up_and_the_stage_say_what_to_install(self):
-        with Configured('[sandbox]\nprovider = "bubblewrap"\n', programs=["bash", "touch"]) as server:
+        server = Configured('[sandbox]\nprovider = "bubblewrap"\n', programs=["bash", "touch"])
+        server.await_ready = lambda port=None: None  # it is not
+        with server:
             eventually("a warning", lambda: server.core.find("the sandbox cannot be used.*Install the package bubblewrap"))
+            ready = eventually("what is missing", lambda: (now := server.get("/health/ready")).status == 503 and now)
+            self.assertIn("sandbox: ", ready.body.decode())
+            self.assertIn("Install the package bubblewrap", ready.body.decode())
+            self.assertEqual(server.get("/health/live").status, 200)
             run = server.create(graph(command("go", "touch ran", "max_retries=0") + chain("go")))
             server.await_status(run, "failed")
             self.assertIn("Install the package bubblewrap", server.events(run)[-1]["error"])
             self.assertFalse((server.work_dir(run) / "ran").exists())
+            server.file.write_text("")  # on the host, then
+            eventually("readiness", lambda: server.get("/health/ready").status == 200)
+            self.assertTrue(server.core.find("the sandbox can be used now"))
 
     def test_a_server_with_docker_and_no_image_does_not_start(self):
         server = Configured('[sandbox]\nprovider = "docker"\n')

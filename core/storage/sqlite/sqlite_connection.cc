@@ -39,7 +39,10 @@ absl::Status ToStatus(int code, const std::string& message) {
       return Unavailable(Reason::kStorageFailed, "", message);
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
-      return Error(absl::StatusCode::kDataLoss, Reason::kStorageFailed, "", message);
+      return Error(absl::StatusCode::kDataLoss, Reason::kStorageFailed, "",
+                   StrCat(message,
+                          ". It is damaged, or no database of Fabro: put a backup in its place, or move it "
+                          "away to begin with an empty one"));
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
       return Unavailable(Reason::kStorageBusy, "", message);

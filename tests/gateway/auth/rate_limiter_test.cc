@@ -37,6 +37,22 @@ TEST(RateLimiter, WithoutABurstASecondsWorthMayComeAtOnce) {
   EXPECT_EQ(allowed, 5);
 }
 
+TEST(RateLimiter, AnotherLimitHoldsAtOnce) {
+  ManualTime time;
+  RateLimiter limiter({}, time);  // none
+  for (int i = 0; i < 100; ++i) EXPECT_TRUE(limiter.TakeFor("alice").ok());
+  EXPECT_FALSE(limiter.IsSpent("alice"));
+  limiter.Set({.per_second = 1, .burst = 2});
+  EXPECT_TRUE(limiter.TakeFor("alice").ok());
+  EXPECT_TRUE(limiter.TakeFor("alice").ok());
+  EXPECT_FALSE(limiter.TakeFor("alice").ok());
+  limiter.Set({.per_second = 1, .burst = 3});
+  EXPECT_TRUE(limiter.TakeFor("alice").ok());
+  EXPECT_FALSE(limiter.TakeFor("alice").ok());
+  limiter.Set({});
+  EXPECT_TRUE(limiter.TakeFor("alice").ok());
+}
+
 TEST(RateLimiter, CountsEachForItself) {
   ManualTime time;
   RateLimiter limiter({.per_second = 1}, time);
