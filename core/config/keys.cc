@@ -198,6 +198,7 @@ std::vector<Key> MakeKeys() {
                  AT(sandbox.docker_network))),
       Live(Number("sandbox.docker.memory_mb", kLimit, 0, kHuge, AT(sandbox.docker_memory_mb))),
       Live(Number("sandbox.docker.max_processes", kLimit, 0, kHuge, AT(sandbox.docker_max_processes))),
+      Live(Number("sandbox.docker.cpu_seconds", kLimit, 0, kHuge, AT(sandbox.docker_cpu_seconds))),
 
       Live(Secret(Plain("vars", "a table of texts", AT(vars)))),
       Live(Plain("setup.commands", "a list of texts", AT(setup_commands))),

@@ -165,6 +165,7 @@ std::vector<RunKey> MakeKeys() {
       Word<bool>("sandbox.docker.network", kNetwork, kNetworks, AT(settings.docker.network)),
       Number("sandbox.docker.memory_mb", kLimit, 0, kHuge, AT(settings.docker.memory_bytes), megabytes),
       Number("sandbox.docker.max_processes", kLimit, 0, kHuge, AT(settings.docker.max_processes), same),
+      Number("sandbox.docker.cpu_seconds", kLimit, 0, kHuge, AT(settings.docker.cpu_seconds), same),
 
       Plain<StringList>("setup.commands", kTexts, AT(settings.setup_commands)),
       Number("setup.timeout_ms", "a whole number of milliseconds from 1 to 86400000", 1, 86'400'000,

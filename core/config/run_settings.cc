@@ -23,7 +23,8 @@ SandboxSettings SandboxSettingsOf(const SandboxConfig& config) {
   settings.env = config.env;
   settings.bubblewrap = BoundsOf(config.bubblewrap_network, config.bubblewrap_memory_mb,
                                  config.bubblewrap_max_processes, config.bubblewrap_cpu_seconds);
-  settings.docker = BoundsOf(config.docker_network, config.docker_memory_mb, config.docker_max_processes, 0);
+  settings.docker = BoundsOf(config.docker_network, config.docker_memory_mb, config.docker_max_processes,
+                             config.docker_cpu_seconds);
   settings.docker_image = config.docker_image;
   return settings;
 }

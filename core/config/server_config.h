@@ -76,6 +76,7 @@ struct SandboxConfig {
   std::string docker_network = "none";
   std::int64_t docker_memory_mb = 0;  // as those of bubblewrap
   std::int64_t docker_max_processes = 0;
+  std::int64_t docker_cpu_seconds = 0;
 };
 
 struct LogConfig {

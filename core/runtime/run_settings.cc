@@ -74,6 +74,7 @@ config::BoundsOverrides ReadBounds(const Settings& settings) {
     over.network = settings.network() == v1::SANDBOX_NETWORK_ALLOW;
   if (settings.has_memory_bytes()) over.memory_bytes = settings.memory_bytes();
   if (settings.has_max_processes()) over.max_processes = settings.max_processes();
+  if (settings.has_cpu_seconds()) over.cpu_seconds = settings.cpu_seconds();
   return over;
 }
 
@@ -98,11 +99,7 @@ absl::Status ReadSandbox(const v1::SandboxSettings& sandbox, config::RunOverride
   }
   over.sandbox_env = Texts(sandbox.env());
   if (sandbox.has_preserve()) over.preserve_sandbox = sandbox.preserve();
-  if (sandbox.has_bubblewrap()) {
-    over.bubblewrap = ReadBounds(sandbox.bubblewrap());
-    if (sandbox.bubblewrap().has_cpu_seconds())
-      over.bubblewrap.cpu_seconds = sandbox.bubblewrap().cpu_seconds();
-  }
+  if (sandbox.has_bubblewrap()) over.bubblewrap = ReadBounds(sandbox.bubblewrap());
   if (sandbox.has_docker()) {
     over.docker = ReadBounds(sandbox.docker());
     if (sandbox.docker().has_image()) over.docker_image = sandbox.docker().image();
@@ -175,6 +172,7 @@ void PutBounds(const config::SandboxBounds& bounds, Settings* out) {
   out->set_network(bounds.network ? v1::SANDBOX_NETWORK_ALLOW : v1::SANDBOX_NETWORK_DENY);
   if (bounds.memory_bytes > 0) out->set_memory_bytes(bounds.memory_bytes);
   if (bounds.max_processes > 0) out->set_max_processes(static_cast<std::int32_t>(bounds.max_processes));
+  if (bounds.cpu_seconds > 0) out->set_cpu_seconds(static_cast<std::int32_t>(bounds.cpu_seconds));
 }
 
 void PutSandbox(const config::SandboxSettings& sandbox, v1::SandboxSettings* out) {
@@ -184,8 +182,6 @@ void PutSandbox(const config::SandboxSettings& sandbox, v1::SandboxSettings* out
   for (const auto& [name, value] : sandbox.env) (*out->mutable_env())[name] = value;
   out->set_preserve(sandbox.preserve);
   PutBounds(sandbox.bubblewrap, out->mutable_bubblewrap());
-  if (sandbox.bubblewrap.cpu_seconds > 0)
-    out->mutable_bubblewrap()->set_cpu_seconds(static_cast<std::int32_t>(sandbox.bubblewrap.cpu_seconds));
   PutBounds(sandbox.docker, out->mutable_docker());
   if (!sandbox.docker_image.empty()) out->mutable_docker()->set_image(sandbox.docker_image);
   for (const Mode& mode : kModes) {

@@ -129,7 +129,8 @@ esac
 """
 
     def test_a_stage_runs_in_a_container_once_those_of_a_dead_server_are_gone(self):
-        server = Configured('[sandbox]\nprovider = "docker"\n[sandbox.docker]\nimage = "debian:12"\nmemory_mb = 64\n', programs=["bash"])
+        server = Configured('[sandbox]\nprovider = "docker"\n[sandbox.docker]\nimage = "debian:12"\nmemory_mb = 64\ncpu_seconds = 9\n',
+                            programs=["bash"])
         calls = server.home / "calls"
         engine = server.programs / "docker"
         engine.write_text(self.ENGINE.format(calls=calls))
@@ -142,7 +143,7 @@ esac
             self.assertIn("rm --force fabro-0badcafe-0-run\n", asked)
             self.assertNotIn("rm --force somebody-elses", asked)
             self.assertLess(asked.index("rm --force fabro-0badcafe"), asked.index("run --rm"))
-            for part in ("--network none", "--memory 67108864b", f"source={server.work_dir(run)},target=/workspace", f"{run}-go-1"):
+            for part in ("--network none", "--memory 67108864b", "--ulimit cpu=9:9", f"source={server.work_dir(run)},target=/workspace", f"{run}-go-1"):
                 self.assertIn(part, asked)
 
 

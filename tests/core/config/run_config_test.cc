@@ -27,7 +27,7 @@ preserve = true
 env = { E = "1" }
 local = { worktree_mode = "never" }
 bubblewrap = { network = "allow", memory_mb = 1, max_processes = 2, cpu_seconds = 3 }
-docker = { image = "debian", network = "none", memory_mb = 4, max_processes = 5 }
+docker = { image = "debian", network = "none", memory_mb = 4, max_processes = 5, cpu_seconds = 6 }
 [setup]
 commands = ["c"]
 timeout_ms = 9
@@ -59,7 +59,7 @@ command = "h"
   want.sandbox_env = {{"E", "1"}};
   want.worktree_mode = WorktreeMode::kNever;
   want.bubblewrap = {true, 1 << 20, 2, 3};
-  want.docker = {false, 4 << 20, 5, std::nullopt};
+  want.docker = {false, 4 << 20, 5, 6};
   want.docker_image = "debian";
   want.setup_commands = {"c"};
   want.setup_timeout = std::chrono::milliseconds(9);

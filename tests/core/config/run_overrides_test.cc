@@ -20,6 +20,7 @@ TEST(RunSettingsOfServer, AreItsDefaults) {
   config.hooks = {CommandHook("a")};
   config.sandbox.env = {{"CI", "1"}};
   config.sandbox.bubblewrap_memory_mb = 2;
+  config.sandbox.docker_cpu_seconds = 3;
   config.llm.model = "m";
   const RunSettings settings = RunSettingsOf(config);
   EXPECT_EQ(settings.setup_commands, (std::vector<std::string>{"npm ci"}));
@@ -27,6 +28,7 @@ TEST(RunSettingsOfServer, AreItsDefaults) {
   EXPECT_EQ(settings.hooks, (std::vector<Hook>{CommandHook("a")}));
   EXPECT_EQ(settings.sandbox.env, (StringMap{{"CI", "1"}}));
   EXPECT_EQ(settings.sandbox.bubblewrap.memory_bytes, 2 << 20);
+  EXPECT_EQ(settings.sandbox.docker.cpu_seconds, 3);
   EXPECT_EQ(settings.llm_model, "m");
 }
 

@@ -16,7 +16,7 @@ config::RunSettings Full() {
   settings.sandbox.provider = config::SandboxProvider::kDocker;
   settings.sandbox.env = {{"TOKEN", "hunter22"}};
   settings.sandbox.bubblewrap = {true, 1 << 20, 7, 9};
-  settings.sandbox.docker = {true, 2 << 20, 8, 0};
+  settings.sandbox.docker = {true, 2 << 20, 8, 9};
   settings.sandbox.docker_image = "debian:12";
   settings.sandbox.worktree_mode = config::WorktreeMode::kDirty;
   settings.sandbox.preserve = true;
