@@ -94,6 +94,7 @@ void Emitter::StageCompleted(const Outcome& outcome, std::uint32_t max_attempts,
   if (outcome.failure) {
     completed.mutable_failure()->set_message(outcome.failure->message);
     completed.mutable_failure()->set_failure_class(ToProto(outcome.failure->failure_class));
+    if (outcome.failure->timed_out) completed.mutable_failure()->set_timed_out(true);
   }
   if (!outcome.notes.empty()) completed.set_notes(outcome.notes);
   for (const std::string& path : outcome.files_touched) completed.add_files_touched(path);
@@ -118,6 +119,7 @@ void Emitter::StageFailed(const Failure& failure, bool will_retry, std::uint32_t
   v1::FailureDetail& detail = *failed.mutable_failure();
   detail.set_message(failure.message);
   detail.set_failure_class(ToProto(failure.failure_class));
+  if (failure.timed_out) detail.set_timed_out(true);
   detail.set_failure_signature(FailureSignature(node().id, failure.failure_class, failure.message));
   failed.set_will_retry(will_retry);
   failed.set_attempt(frame().cursor.attempt);

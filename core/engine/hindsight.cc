@@ -9,13 +9,15 @@ namespace fabro::engine {
 std::optional<v1::FrictionKind> FrictionOf(const v1::Event& event) {
   if (event.has_stage_failed()) {
     const v1::StageFailed& failed = event.stage_failed();
+    if (failed.failure().timed_out()) return v1::FRICTION_KIND_TIMEOUT;
     if (failed.will_retry()) return v1::FRICTION_KIND_RETRY;
     // A cancel is somebody's wish.
     if (failed.failure().failure_class() == v1::FAILURE_CLASS_CANCELED) return std::nullopt;
     return v1::FRICTION_KIND_TOOL_FAILURE;
   }
   if (event.has_stage_completed() && event.stage_completed().status() == v1::OUTCOME_STATUS_FAIL) {
-    return v1::FRICTION_KIND_TOOL_FAILURE;
+    const bool late = event.stage_completed().failure().timed_out();
+    return late ? v1::FRICTION_KIND_TIMEOUT : v1::FRICTION_KIND_TOOL_FAILURE;
   }
   if (event.has_interview_timeout() || event.has_stall_watchdog_timeout()) return v1::FRICTION_KIND_TIMEOUT;
   return std::nullopt;

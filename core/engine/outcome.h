@@ -30,6 +30,7 @@ std::optional<FailureClass> ParseFailureClass(std::string_view text);
 struct Failure {
   std::string message;
   FailureClass failure_class = FailureClass::kDeterministic;
+  bool timed_out = false;  // stopped at its time limit; for its event, no part of the state
   bool operator==(const Failure&) const = default;
 };
 

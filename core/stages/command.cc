@@ -53,9 +53,13 @@ Outcome OutcomeOf(const CommandResult& result, const StageRequest& request) {
   switch (result.end) {
     case CommandResult::End::kCancelled:
       return Failed(FailureClass::kCanceled, "the stage was cancelled");
-    case CommandResult::End::kTimedOut:
-      return Failed(FailureClass::kTransientInfra, StrCat("Script timed out after ", request.timeout.count(),
-                                                          "ms: ", TitleOf(request.text)));
+    case CommandResult::End::kTimedOut: {
+      Outcome late =
+          Failed(FailureClass::kTransientInfra,
+                 StrCat("Script timed out after ", request.timeout.count(), "ms: ", TitleOf(request.text)));
+      late.failure->timed_out = true;
+      return late;
+    }
     case CommandResult::End::kExited:
       break;
   }

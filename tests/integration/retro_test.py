@@ -39,7 +39,7 @@ class Retro(unittest.TestCase):
             retro = told[again]
             work = next(stage for stage in retro["stages"] if stage["stage_id"] == "work")
             self.assertEqual((retro["smoothness"], work["retries"], retro["stats"]["total_retries"]), ("smooth", 1, 1))
-            self.assertEqual([(point["kind"], point["stage_id"]) for point in retro["friction_points"]], [("retry", "work")])
+            self.assertEqual([(point["kind"], point["stage_id"]) for point in retro["friction_points"]], [("timeout", "work")])
 
             # The run went on past a stage that failed: a good end, but not wholly.
             self.assertEqual((told[around]["smoothness"], told[around]["stats"]["stages_failed"]), ("bumpy", 1))

@@ -72,9 +72,11 @@ class Usage(unittest.TestCase):
 
     def test_a_retry_belongs_to_its_stage(self):
         with Server() as server:
-            run = server.create(graph(command("work", "[ -e once ] || { touch once; exit 1; }", "max_retries=1") + "s -> work -> e"))
+            run = server.create(graph(command("work", "[ -e once ] || { touch once; sleep 60; }",
+                                              'max_retries=1, retry_policy=aggressive, timeout="2s"') + "s -> work -> e"))
             server.await_status(run, "completed", "failed")
-            self.assertEqual(self.stages(server, run)[:2], ["s", "work"])
+            self.assertEqual(sum(event["event"] == "StageRetrying" for event in server.events(run)), 1)
+            self.assertEqual(self.stages(server, run), ["s", "work"])
 
     def test_a_rewind_takes_nothing_back_and_a_fork_begins_at_nothing(self):
         with Server() as server:

@@ -40,6 +40,11 @@ TEST(Hindsight, CountsWhatWentAgainstTheGrain) {
   cancelled.mutable_stage_failed()->mutable_failure()->set_failure_class(v1::FAILURE_CLASS_CANCELED);
   v1::Event lenient;
   lenient.mutable_stage_completed()->set_status(v1::OUTCOME_STATUS_FAIL);
+  v1::Event late;
+  late.mutable_stage_failed()->set_will_retry(true);
+  late.mutable_stage_failed()->mutable_failure()->set_timed_out(true);
+  v1::Event lenient_late = lenient;
+  lenient_late.mutable_stage_completed()->mutable_failure()->set_timed_out(true);
   v1::Event good;
   good.mutable_stage_completed()->set_status(v1::OUTCOME_STATUS_SUCCESS);
   v1::Event unanswered;
@@ -52,6 +57,8 @@ TEST(Hindsight, CountsWhatWentAgainstTheGrain) {
   EXPECT_EQ(FrictionOf(failed), v1::FRICTION_KIND_TOOL_FAILURE);
   EXPECT_EQ(FrictionOf(cancelled), std::nullopt);
   EXPECT_EQ(FrictionOf(lenient), v1::FRICTION_KIND_TOOL_FAILURE);
+  EXPECT_EQ(FrictionOf(late), v1::FRICTION_KIND_TIMEOUT);
+  EXPECT_EQ(FrictionOf(lenient_late), v1::FRICTION_KIND_TIMEOUT);
   EXPECT_EQ(FrictionOf(good), std::nullopt);
   EXPECT_EQ(FrictionOf(unanswered), v1::FRICTION_KIND_TIMEOUT);
   EXPECT_EQ(FrictionOf(stalled), v1::FRICTION_KIND_TIMEOUT);
