@@ -63,15 +63,33 @@ bool Decider::AtFrameOf(const RunId& child) {
 }
 
 void Decider::On(const ChildStarted& started) {
-  if (!AtFrameOf(started.child) || cursor().child_started) return;
+  if (AtFrameOf(started.child)) BeginChild(started.start_node);
+}
+
+void Decider::BeginChild(const std::string& start_node) {
+  if (cursor().child_started) return;
   v1::Event event = emit_.MakeEvent();
   event.mutable_subgraph_started()->set_node_id(node().id);
-  event.mutable_subgraph_started()->set_start_node(started.start_node);
+  event.mutable_subgraph_started()->set_start_node(start_node);
   emit_.Emit(event);
+}
+
+void Decider::EndChild(OutcomeStatus status, std::uint32_t stages, bool abandoned) {
+  v1::Event event = emit_.MakeEvent();
+  v1::SubgraphCompleted& completed = *event.mutable_subgraph_completed();
+  completed.set_node_id(node().id);
+  completed.set_steps_executed(stages);
+  completed.set_status(ToProto(status));
+  completed.set_duration_ms(static_cast<std::uint64_t>((now_ - cursor().attempt_at).count()));
+  internal::v1::StateDelta delta;
+  delta.set_abandons_child(abandoned);
+  emit_.Emit(event, std::move(delta));
+  core_.next_look.erase(at_);
 }
 
 void Decider::On(const ChildRefused& refused) {
   if (!AtFrameOf(refused.child)) return;
+  BeginChild("");
   Outcome outcome;
   outcome.status = OutcomeStatus::kFail;
   outcome.failure = refused.failure;
@@ -81,6 +99,7 @@ void Decider::On(const ChildRefused& refused) {
 
 void Decider::On(const ChildFinished& finished) {
   if (!AtFrameOf(finished.child)) return;
+  BeginChild(finished.start_node);  // a short one has ended before it is known to be there
   Outcome outcome;
   outcome.status = finished.status == RunStatus::kCompleted ? finished.outcome : OutcomeStatus::kFail;
   if (finished.status == RunStatus::kFailed) {
@@ -103,19 +122,10 @@ void Decider::On(const ChildObserved& observed) {
 
 void Decider::LeaveChild(Outcome outcome, std::string_view run_status, std::uint32_t stages, bool abandoned) {
   const RunId child = *RunId::Parse(cursor().child);
-  v1::Event event = emit_.MakeEvent();
-  v1::SubgraphCompleted& completed = *event.mutable_subgraph_completed();
-  completed.set_node_id(node().id);
-  completed.set_steps_executed(stages);
-  completed.set_status(ToProto(outcome.status));
-  completed.set_duration_ms(static_cast<std::uint64_t>((now_ - cursor().attempt_at).count()));
-  internal::v1::StateDelta delta;
-  delta.set_abandons_child(abandoned);
   outcome.context_updates = {{"stack.child.run_id", JsonString(cursor().child)},
                              {"stack.child.status", JsonString(run_status)},
                              {"stack.child.outcome", JsonString(ToString(outcome.status))}};
-  emit_.Emit(event, std::move(delta));
-  core_.next_look.erase(at_);
+  EndChild(outcome.status, stages, abandoned);
   if (abandoned) output_.effects.emplace_back(CancelChild{child});
   EndAttempt(std::move(outcome));
 }

@@ -78,7 +78,9 @@ class Decider {
   // Child runs (child.cc).
   void StartChildRun();
   void LookAtChild();
-  bool AtFrameOf(const RunId& child);  // false: no course waits for it
+  bool AtFrameOf(const RunId& child);              // false: no course waits for it
+  void BeginChild(const std::string& start_node);  // nothing when it is known to be there
+  void EndChild(OutcomeStatus status, std::uint32_t stages, bool abandoned);
   void LeaveChild(Outcome outcome, std::string_view run_status, std::uint32_t stages, bool abandoned);
 
   // Parallel branches.

@@ -66,6 +66,7 @@ void Decider::DropStage(const Failure& failure) {
   if (cursor().phase == Phase::kChild) {
     output_.effects.emplace_back(CancelChild{*RunId::Parse(cursor().child)});
     core_.next_look.erase(at_);
+    if (cursor().child_started) EndChild(OutcomeStatus::kFail, 0, true);
   }
   if (HasStageInHand(cursor())) emit_.StageFailed(failure, false, max_attempts());
   CancelExecution();

@@ -101,6 +101,7 @@ struct ChildFinished {
   OutcomeStatus outcome = OutcomeStatus::kSuccess;  // of a completed one
   std::string error;                                // of a failed one
   std::uint32_t stages = 0;                         // that it executed
+  std::string start_node;                           // told by its own actor; CheckChild comes after the start
 };
 
 // The child goes on; found by CheckChild.

@@ -145,6 +145,11 @@ std::string_view Machine::current_node() const {
   return own.cursor.phase == Phase::kBefore ? std::string_view() : core.NodeOf(own).id;
 }
 
+const std::string& Machine::start_node() const {
+  const workflow::Graph& graph = impl_->core.graph();
+  return graph.nodes[graph.start].id;
+}
+
 std::uint32_t Machine::stage_count() const { return impl_->core.state.stages_ended; }
 
 bool Machine::simulated() const {

@@ -108,6 +108,7 @@ class Machine {
   std::optional<std::string> error() const;  // of a failed run
   // Of the run's own course: the node in hand, or the next one; empty before the start.
   std::string_view current_node() const;
+  const std::string& start_node() const;            // the first of the graph
   std::uint32_t stage_count() const;                // stages ended so far
   bool simulated() const;                           // some stage's model is simulated
   std::string_view question_text() const;           // of the oldest open question; empty: none

@@ -164,7 +164,10 @@ Task<bool> RunActor::CancelInTheEnd(RunId child) {
 }
 
 void RunActor::TellParent() {
-  if (row_.parent) family_.TellParent(*row_.parent, EndOf(row_));
+  if (!row_.parent) return;
+  engine::ChildFinished finished = EndOf(row_);
+  finished.start_node = machine_->start_node();
+  family_.TellParent(*row_.parent, std::move(finished));
 }
 
 stages::RunContext RunActor::Context() const {

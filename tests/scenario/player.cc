@@ -227,8 +227,8 @@ std::optional<engine::Input> Player::InputOf(const Words& words) {
   return std::nullopt;
 }
 
-// child NODE started START | refused "WHY" | completed STATUS [stages=N] | failed "ERROR" | cancelled | seen
-// [stop]
+// child NODE started START | refused "WHY" | completed STATUS [stages=N] [start=START] | failed "ERROR" |
+// cancelled | seen [stop]
 std::optional<engine::Input> Player::ChildInput(const Words& words) {
   const auto known = children_.find(words[1]);
   const RunId child = known == children_.end() ? RunId() : known->second;
@@ -240,6 +240,7 @@ std::optional<engine::Input> Player::ChildInput(const Words& words) {
     return engine::ChildRefused{.child = child, .failure = {text, engine::FailureClass::kStructural}};
   }
   engine::ChildFinished finished{.child = child};
+  finished.start_node = ValueOf(words, "start").value_or("");
   finished.stages = static_cast<std::uint32_t>(ParseInt(ValueOf(words, "stages").value_or("0")).value_or(0));
   if (what == "failed") {
     finished.status = RunStatus::kFailed;
