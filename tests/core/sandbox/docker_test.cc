@@ -10,6 +10,7 @@
 #include "core/base/error.h"
 #include "core/base/strings.h"
 #include "core/sandbox/sandboxes.h"
+#include "tests/core/sandbox/collector.h"
 #include "tests/support/run_task.h"
 
 namespace fabro::sandbox {
@@ -19,17 +20,6 @@ namespace fs = std::filesystem;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 using testing::RunTask;
-
-class Collector final : public OutputSink {
- public:
-  Task<void> Write(Stream stream, std::string text) override {
-    (stream == Stream::kStdout ? out : err) += text;
-    seen->Complete(absl::OkStatus());
-    co_return;
-  }
-  std::string out, err;
-  std::shared_ptr<Waiter> seen = std::make_shared<Waiter>();  // completed at the first output
-};
 
 void Write(const fs::path& file, const std::string& text) { std::ofstream(file) << text; }
 

@@ -11,6 +11,7 @@
 #include "core/sandbox/environment.h"
 #include "core/sandbox/local.h"
 #include "core/sandbox/output_tail.h"
+#include "tests/core/sandbox/collector.h"
 #include "tests/support/run_task.h"
 
 namespace fabro::sandbox {
@@ -19,17 +20,6 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 using testing::RunTask;
-
-class Collector final : public OutputSink {
- public:
-  Task<void> Write(Stream stream, std::string text) override {
-    (stream == Stream::kStdout ? out : err) += text;
-    seen->Complete(absl::OkStatus());
-    co_return;
-  }
-  std::string out, err;
-  std::shared_ptr<Waiter> seen = std::make_shared<Waiter>();  // completed at the first output
-};
 
 class LocalSandboxTest : public ::testing::Test {
  protected:
