@@ -140,6 +140,13 @@ void Put(const storage::RunRow& row, Timestamp now, v1::RunListItem* out) {
   if (row.open_questions > 0) out->mutable_question()->set_text(row.question_text);
 }
 
+void Put(const storage::RunPage& runs, const Page& page, Timestamp now, v1::PaginatedRunList* out) {
+  for (const storage::RunRow& row : runs.rows) Put(row, now, out->add_data());
+  const auto shown = page.offset + static_cast<std::int64_t>(runs.rows.size());
+  out->mutable_meta()->set_has_more(shown < runs.total);
+  out->set_total_count(static_cast<std::uint64_t>(runs.total));
+}
+
 void Put(const workflow::Diagnostic& diagnostic, v1::Diagnostic* out) {
   out->set_rule(diagnostic.rule);
   out->set_severity(diagnostic.severity == workflow::Severity::kError ? v1::DIAGNOSTIC_SEVERITY_ERROR

@@ -21,6 +21,7 @@ struct Diagnostic;
 namespace fabro::v1 {
 class ApiQuestion;
 class Diagnostic;
+class PaginatedRunList;
 class RunCheckpoint;
 class RunListItem;
 class RunStage;
@@ -54,6 +55,8 @@ struct Page {
   std::int64_t limit = 20;
   std::int64_t offset = 0;
 };
+void Put(const storage::RunPage& runs, const Page& page, Timestamp now, v1::PaginatedRunList* out);
+
 template <typename Request>
 Page PageOf(const Request& request) {
   Page page;

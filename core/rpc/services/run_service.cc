@@ -347,13 +347,9 @@ class RunService final
     }
     filter.oldest_first = request.sort() == v1::RUN_SORT_CREATED_AT;
     const Page page = PageOf(request);
-    FABRO_CO_ASSIGN_OR_RETURN(storage::RunPage runs,
+    FABRO_CO_ASSIGN_OR_RETURN(const storage::RunPage runs,
                               co_await backend_.store.ListRuns(std::move(filter), page.limit, page.offset));
-    const Timestamp now = backend_.clock.Now();
-    for (const storage::RunRow& row : runs.rows) Put(row, now, response.add_data());
-    response.mutable_meta()->set_has_more(page.offset + static_cast<std::int64_t>(runs.rows.size()) <
-                                          runs.total);
-    response.set_total_count(static_cast<std::uint64_t>(runs.total));
+    Put(runs, page, backend_.clock.Now(), &response);
     co_return absl::OkStatus();
   }
 
