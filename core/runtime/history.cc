@@ -108,6 +108,7 @@ Task<absl::StatusOr<storage::RunRow>> Supervisor::Fork(RunId origin, ForkRequest
   const Timestamp now = work_.time.Now();
   stored.row = CopyOf(from);
   stored.row.id = request.id;
+  stored.row.forked_from = origin;
   stored.row.created_at = now;
   stored.row.created_by = std::move(request.by);
   if (!request.title.empty()) stored.row.title = std::move(request.title);

@@ -170,16 +170,17 @@ class Applier {
          OptionalTime(row.finished_at), row.outcome, OptionalText(row.error), std::int64_t{row.simulated},
          std::int64_t{row.stage_count}, std::int64_t{row.open_questions}, row.question_text, row.current_node,
          static_cast<std::int64_t>(row.status), OptionalQueueState(row.queue_state),
-         -std::int64_t{row.priority}, row.queue_key, OptionalTime(row.wake_at),
-         row.parent ? SqlValue(Blob{IdBytes(*row.parent)}) : SqlValue(), row.workflow_slug});
+         -std::int64_t{row.priority}, row.queue_key, OptionalTime(row.wake_at), OptionalId(row.parent),
+         row.workflow_slug});
   }
 
   absl::Status InsertFacts(const RunRow& row, const RunSource& source) {
     const std::string labels = EncodeLabels(row.labels);
     return connection_
-        .Execute(sql::kInsertFacts, {Blob{IdBytes(row.id)}, row.created_at.unix_ms, row.workflow_name,
-                                     row.title, row.goal, row.created_by, Blob{labels}, source.source,
-                                     source.settings_json, source.vars_json, source.traceparent})
+        .Execute(sql::kInsertFacts,
+                 {Blob{IdBytes(row.id)}, row.created_at.unix_ms, row.workflow_name, row.title, row.goal,
+                  row.created_by, Blob{labels}, source.source, source.settings_json, source.vars_json,
+                  source.traceparent, OptionalId(row.forked_from)})
         .status();
   }
 

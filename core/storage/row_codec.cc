@@ -22,6 +22,8 @@ std::string_view IdBytes(const RunId& id) {
 
 SqlValue OptionalTime(const std::optional<Timestamp>& at) { return at ? SqlValue(at->unix_ms) : SqlValue(); }
 
+SqlValue OptionalId(const std::optional<RunId>& id) { return id ? SqlValue(Blob{IdBytes(*id)}) : SqlValue(); }
+
 SqlValue OptionalQueueState(QueueState state) {
   return state == QueueState::kNone ? SqlValue() : SqlValue(static_cast<std::int64_t>(state));
 }
@@ -60,6 +62,7 @@ RunRow ReadRow(const SqlRow& row) {
   out.open_questions = static_cast<std::int32_t>(row.Int(22));
   out.question_text = TextAt(row, 23);
   out.current_node = TextAt(row, 24);
+  if (!row.IsNull(25)) out.forked_from = IdAt(row, 25);
   return out;
 }
 

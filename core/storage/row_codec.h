@@ -14,12 +14,13 @@ namespace fabro::storage {
 // --- parameters
 std::string_view IdBytes(const RunId& id);  // a view into `id`
 SqlValue OptionalTime(const std::optional<Timestamp>& at);
-SqlValue OptionalQueueState(QueueState state);  // NULL for kNone
+SqlValue OptionalId(const std::optional<RunId>& id);  // as IdBytes
+SqlValue OptionalQueueState(QueueState state);        // NULL for kNone
 
 // --- columns
 RunId IdAt(const SqlRow& row, int column);
 RunRow ReadRow(const SqlRow& row);          // FABRO_RUN_COLUMNS
-inline constexpr int kRunColumnCount = 25;  // what follows them starts here
+inline constexpr int kRunColumnCount = 26;  // what follows them starts here
 
 // --- framing: each item as a varint of its size and its bytes
 void AppendFrame(std::string& out, std::string_view item);

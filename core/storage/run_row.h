@@ -27,6 +27,7 @@ struct RunRow {
   RunId id;
   Timestamp created_at;
   std::optional<RunId> parent;
+  std::optional<RunId> forked_from;
   std::string workflow_name;
   std::string workflow_slug;
   std::string title;

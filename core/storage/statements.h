@@ -13,7 +13,7 @@ namespace fabro::storage::sql {
   "f.labels, "                                                                                             \
   "r.head, r.status, r.queue_state, r.neg_priority, r.queue_key, r.wake_at, r.started_at, r.finished_at, " \
   "r.updated_at, r.outcome, r.error, r.simulated, r.stage_count, r.open_questions, r.question_text, "      \
-  "r.current_node "
+  "r.current_node, f.forked_from "
 #define FABRO_RUN_JOIN "runs r JOIN run_facts f ON f.run_key = r.run_key "
 #define FABRO_KEY "(SELECT run_key FROM runs WHERE id = $1)"
 
@@ -31,8 +31,8 @@ inline constexpr Statement kInsertRun{"insert run",
 inline constexpr Statement kInsertFacts{"insert run facts",
                                         "INSERT INTO run_facts (run_key, created_at, workflow_name, title, "
                                         "goal, created_by, labels, source, settings, "
-                                        "vars, traceparent) VALUES (" FABRO_KEY
-                                        ", $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"};
+                                        "vars, traceparent, forked_from) VALUES (" FABRO_KEY
+                                        ", $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"};
 
 #define FABRO_HOT_ASSIGNMENTS                                                                             \
   "head = $2, updated_at = $3, started_at = $4, finished_at = $5, outcome = $6, error = $7, simulated = " \

@@ -98,6 +98,7 @@ using Numbers = std::vector<int>;
 // A row in which every field says something.
 RunRow Full(RunRow row, RunId parent) {
   row.parent = parent;
+  row.forked_from = RunId::Parse("01KDVDNA000000000000000042");
   row.labels = {{"z", "1"}, {"repository", "fabro"}, {"a", ""}};
   row.status = RunStatus::kPaused;
   row.queue_state = QueueState::kResumable;

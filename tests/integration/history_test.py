@@ -54,6 +54,14 @@ class History(unittest.TestCase):
             reply = server.post(f"/runs/{first}/fork", {"checkpoint": self.checkpoints(server, first)["a"], "title": "Second"})
             self.assertEqual(reply.status, 201)
             second = reply.json["id"]
+            self.assertEqual(reply.json["forked_from_run_id"], first)
+            for _ in range(2):
+                listed = {run["id"]: run.get("forked_from_run_id") for run in server.get("/runs").json["data"]}
+                self.assertEqual(listed, {first: None, second: first})
+                self.assertEqual(server.get(f"/runs/{second}").json["forked_from_run_id"], first)
+                self.assertNotIn("forked_from_run_id", server.get(f"/runs/{first}").json)
+                server.kill9()
+                server.start()
             self.assertTrue(reply.headers["location"].endswith(f"/runs/{second}"))
             question = server.await_question(second)
             server.answer(second, question["id"], selected_option_key="Y")

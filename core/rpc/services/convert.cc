@@ -80,6 +80,7 @@ void PutCommon(const storage::RunRow& row, Out* out) {
   for (const auto& [name, value] : row.labels) (*out->mutable_labels())[name] = value;
   out->set_created_by(row.created_by);
   if (row.parent) out->set_parent_run_id(row.parent->ToString());
+  if (row.forked_from) out->set_forked_from_run_id(row.forked_from->ToString());
   if (!row.outcome.empty()) out->set_outcome(ConvertOutcome(row.outcome));
   out->set_simulated(row.simulated);
 }

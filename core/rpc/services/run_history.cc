@@ -73,7 +73,6 @@ Task<absl::Status> ForkRun(const Backend& backend, const CallContext& call, cons
   FABRO_CO_ASSIGN_OR_RETURN(const storage::RunRow made,
                             co_await backend.supervisor.Fork(row.id, std::move(fork)));
   Put(made, &response);
-  response.set_forked_from_run_id(row.id.ToString());
   co_return absl::OkStatus();
 }
 

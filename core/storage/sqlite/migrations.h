@@ -7,7 +7,7 @@
 namespace fabro::storage::sqlite {
 
 // Step n leads from PRAGMA user_version n to n + 1.
-inline constexpr std::array<std::string_view, 6> kMigrations{R"sql(
+inline constexpr std::array<std::string_view, 7> kMigrations{R"sql(
 -- The small part of a run that every commit rewrites. run_key is SQLite's rowid: other tables refer to it, because it
 -- takes 1 to 4 bytes where an id takes 16. Ids sort by creation, so the unique index is also the order of lists.
 CREATE TABLE runs (
@@ -165,6 +165,10 @@ CREATE TABLE artifact_refs (
 );
 CREATE INDEX artifact_refs_by_run ON artifact_refs (run_key, ref_key);
 CREATE INDEX artifact_refs_by_artifact ON artifact_refs (artifact_key, run_key);
+)sql",
+                                                             R"sql(
+-- The run that this one was forked from.
+ALTER TABLE run_facts ADD COLUMN forked_from BLOB;
 )sql"};
 
 }  // namespace fabro::storage::sqlite

@@ -369,6 +369,7 @@ TEST_F(LifecycleTest, RewindsAndForks) {
   ASSERT_TRUE(fork.ok()) << fork.status();
   EXPECT_EQ(fork->status, RunStatus::kRunning);
   EXPECT_EQ(fork->title, "again");
+  EXPECT_EQ(world.Row(fork_id).forked_from, run);
   world.stages.AwaitRunning("test", 2);
   EXPECT_EQ(world.stages.started("build"), 2);
   world.stages.Finish("test");
