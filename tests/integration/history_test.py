@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
 """Going back: checkpoints, rewind and fork over HTTP, also over a kill -9; and what a stage said, turn by turn."""
+import pathlib
+import tempfile
 import unittest
 
 from support import Server, command, graph, main
@@ -69,6 +71,22 @@ class History(unittest.TestCase):
             self.assertEqual((server.work_dir(second) / "trace").read_text().split(), ["b", "c"])
             self.assertEqual(server.events(first), before)
             self.assertEqual(server.get("/runs").json["data"][0]["title"], "Second")
+
+    def test_forks_are_bounded_as_new_runs_are(self):
+        with tempfile.TemporaryDirectory() as folder:
+            config = pathlib.Path(folder) / "server.toml"
+            config.write_text("max_concurrent_runs = 1\n[limits]\nmax_queued_runs = 2\n")
+            with Server(args=["--config", config]) as server:
+                run = server.create(graph(command("a", "true") + command("b", "touch reached; sleep 60") + "s -> a -> b -> e"))
+                server.await_event(run, "StageStarted", "b")  # the only slot
+                fork = {"checkpoint": self.checkpoints(server, run)["a"]}
+                for _ in range(2):
+                    self.assertEqual(server.post(f"/runs/{run}/fork", fork).status, 201)
+                for path, body in ((f"/runs/{run}/fork", fork), ("/runs", {"dot_source": LINE})):
+                    reply = server.post(path, body)
+                    self.assertEqual((reply.status, reply.detail), (429, "The queue is full: 2 runs are waiting. Try again later."))
+                    self.assertTrue(reply.headers["retry-after"])
+                self.assertEqual(len(server.get("/runs").json["data"]), 3)
 
     def test_what_cannot_be_says_why(self):
         with Server() as server:

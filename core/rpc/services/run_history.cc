@@ -24,7 +24,8 @@ void Put(const engine::CheckpointEntry& entry, v1::CheckpointListItem* out) {
 }  // namespace
 
 absl::Status CheckQueue(const Backend& backend) {
-  const std::size_t waiting = backend.admission.counts().waiting_new;
+  const scheduler::Admission::Counts slots = backend.admission.counts();
+  const std::size_t waiting = slots.waiting_new + slots.waiting_resumable;
   if (backend.max_queued_runs == 0 || waiting < backend.max_queued_runs) return absl::OkStatus();
   ErrorDetail detail;
   detail.reason = Reason::kLimit;

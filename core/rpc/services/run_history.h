@@ -23,7 +23,7 @@ Task<absl::Status> RewindRun(const Backend& backend, const CallContext& call,
 Task<absl::Status> ForkRun(const Backend& backend, const CallContext& call, const v1::ForkRunRequest& request,
                            v1::RunStatusResponse& response);
 
-// ResourceExhausted when as many new runs wait as may.
+// ResourceExhausted when as many runs wait for a slot as may: new ones, forks, and those that come back.
 absl::Status CheckQueue(const Backend& backend);
 
 }  // namespace fabro::rpc
