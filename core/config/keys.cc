@@ -125,6 +125,25 @@ Key OptionalList(std::string_view name, std::string_view wanted, At at) {
   return key;
 }
 
+Key AllowedProviders() {
+  Key key{.name = "sandbox.allowed_providers",
+          .wanted = "a list of at least one of \"local\", \"bubblewrap\" and \"docker\""};
+  key.assign = [](ServerConfig& config, const Value& value) {
+    const StringList* words = std::get_if<StringList>(&value);
+    const auto known = [](const std::string& word) {
+      return word == "local" || word == "bubblewrap" || word == "docker";
+    };
+    if (words == nullptr || words->empty() || !std::all_of(words->begin(), words->end(), known)) return false;
+    config.sandbox.allowed_providers = *words;
+    return true;
+  };
+  key.read = [](const ServerConfig& config) -> std::optional<Value> {
+    if (!config.sandbox.allowed_providers) return std::nullopt;
+    return *config.sandbox.allowed_providers;
+  };
+  return key;
+}
+
 Key Live(Key key) {
   key.is_live = true;
   return key;
@@ -186,6 +205,7 @@ std::vector<Key> MakeKeys() {
 
       Live(OneOf("sandbox.provider", "\"local\", \"bubblewrap\" or \"docker\"",
                  {"local", "bubblewrap", "docker"}, AT(sandbox.provider))),
+      Live(AllowedProviders()),
       Live(Secret(Plain("sandbox.env", "a table of texts", AT(sandbox.env)))),
       Live(OneOf("sandbox.bubblewrap.network", "\"none\" or \"allow\"", {"none", "allow"},
                  AT(sandbox.bubblewrap_network))),

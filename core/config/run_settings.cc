@@ -1,5 +1,7 @@
 #include "core/config/run_settings.h"
 
+#include <algorithm>
+
 #include "core/config/server_config.h"
 
 namespace fabro::config {
@@ -16,6 +18,11 @@ SandboxBounds BoundsOf(const std::string& network, std::int64_t memory_mb, std::
 }
 
 }  // namespace
+
+bool IsAllowed(const SandboxConfig& config, std::string_view provider) {
+  const std::optional<StringList>& allowed = config.allowed_providers;
+  return !allowed || std::find(allowed->begin(), allowed->end(), provider) != allowed->end();
+}
 
 SandboxSettings SandboxSettingsOf(const SandboxConfig& config) {
   SandboxSettings settings;

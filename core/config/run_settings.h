@@ -8,6 +8,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace fabro::config {
@@ -71,6 +72,9 @@ struct Hook {
 
   bool operator==(const Hook&) const = default;
 };
+
+// Whether a run may have the provider; by its word.
+bool IsAllowed(const SandboxConfig& config, std::string_view provider);
 
 // What the server's own settings say of every run's sandbox.
 SandboxSettings SandboxSettingsOf(const SandboxConfig& config);

@@ -67,6 +67,7 @@ struct LlmConfig {
 
 struct SandboxConfig {
   std::string provider = "local";
+  std::optional<StringList> allowed_providers;  // that a run may have; not set: every one
   StringMap env;
   std::string bubblewrap_network = "none";  // or "allow"
   std::int64_t bubblewrap_memory_mb = 0;    // 0: no limit, as in the two below

@@ -8,6 +8,7 @@
 #include "core/base/error.h"
 #include "core/base/status_macros.h"
 #include "core/base/strings.h"
+#include "core/config/run_settings.h"
 
 namespace fabro::config {
 namespace {
@@ -68,6 +69,12 @@ absl::Status CheckCore(const ServerConfig& config) {
   if (!config.storage_url.starts_with("sqlite:")) {
     return Refuse("storage.url",
                   "storage.url: this version stores in SQLite only; use sqlite:PATH or leave it out.");
+  }
+  if (!IsAllowed(config.sandbox, config.sandbox.provider)) {
+    return Refuse("sandbox.allowed_providers",
+                  StrCat("sandbox.provider is ", config.sandbox.provider,
+                         ", which sandbox.allowed_providers does not have. Add it there, or set another "
+                         "sandbox.provider."));
   }
   if (config.sandbox.provider == "docker" && config.sandbox.docker_image.empty()) {
     return Refuse("sandbox.docker.image",

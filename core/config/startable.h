@@ -15,7 +15,7 @@ enum class Program : std::uint8_t { kServe, kCore, kGateway };
 // FailedPrecondition with what to do about it:
 //  - the HTTP listener is not a loopback address and no authentication is configured;
 //  - api.tls lacks a file, or the strategy "mtls" has no api.tls;
-//  - the sandbox is docker and no image is named;
+//  - the sandbox is docker and no image is named, or is none of those that are allowed;
 //  - the core would listen on the network without TLS;
 //  - the storage is of a kind that this version does not have.
 absl::Status CheckStartable(const ServerConfig& config, Program program);

@@ -2,6 +2,7 @@
 
 #include <google/protobuf/util/json_util.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "core/base/error.h"
@@ -233,6 +234,27 @@ absl::Status CheckExecutable(const config::RunSettings& settings) {
   const std::filesystem::path dir = settings.work_dir;
   if (!dir.is_absolute() || !std::filesystem::is_directory(dir, failed)) {
     return InvalidField("settings.work_dir", "must be the absolute path of a folder on the server");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckAllowed(const config::RunSettings& settings, const config::ServerConfig& server) {
+  for (const Provider& provider : kProviders) {
+    if (provider.value != settings.sandbox.provider) continue;
+    if (config::IsAllowed(server.sandbox, provider.name)) continue;
+    return InvalidField("settings.sandbox.provider",
+                        StrCat("must be one of those in sandbox.allowed_providers of this server, and ",
+                               provider.name, " is not"));
+  }
+  if (config::IsAllowed(server.sandbox, "local")) return absl::OkStatus();
+  const std::vector<config::Hook>& own = server.hooks;
+  for (std::size_t i = 0; i < settings.hooks.size(); ++i) {
+    const config::Hook& hook = settings.hooks[i];
+    if (hook.kind != config::Hook::Kind::kCommand || hook.sandbox) continue;
+    if (std::find(own.begin(), own.end(), hook) != own.end()) continue;
+    return InvalidField(StrCat("settings.hooks[", i, "].sandbox"),
+                        "must not be false: the command would run on the host, and "
+                        "sandbox.allowed_providers of this server does not have local");
   }
   return absl::OkStatus();
 }

@@ -21,6 +21,11 @@ absl::StatusOr<config::RunOverrides> OverridesOf(const v1::StartRunSettings& set
 // What a run will execute with, put together from all its sources: InvalidArgument for what cannot be done.
 absl::Status CheckExecutable(const config::RunSettings& settings);
 
+// Whether the server lets a run have these: InvalidArgument for a sandbox that sandbox.allowed_providers does
+// not have and, when "local" is not in it, for a command hook on the host that is not one of the server's own
+// file.
+absl::Status CheckAllowed(const config::RunSettings& settings, const config::ServerConfig& server);
+
 void Put(const config::RunSettings& settings, v1::RunSettings* out);
 // What stands for a value that is not shown.
 inline constexpr const char* kMask = "REDACTED";

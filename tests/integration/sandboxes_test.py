@@ -117,6 +117,37 @@ class WithoutItsSandbox(unittest.TestCase):
         self.assertIn("sandbox.docker.image", done.stderr)
 
 
+class Allowed(unittest.TestCase):
+    HOST_HOOK = {"event": "run_start", "command": "true", "sandbox": False}
+
+    def test_what_a_run_may_have_follows_the_file_for_runs_and_forks_to_come(self):
+        with Configured("") as server:
+            source = graph(command("go", "true") + chain("go"))
+            self.assertEqual(server.get("/settings").json["allowed_sandbox_providers"], ["local", "bubblewrap", "docker"])
+            run = server.create(source, settings={"hooks": [self.HOST_HOOK]})
+            server.await_status(run, "completed")
+            server.file.write_text('[sandbox]\nprovider = "bubblewrap"\nallowed_providers = ["bubblewrap"]\n')
+            server.core.signal(signal.SIGHUP)
+            eventually("the change", lambda: server.core.find("setting changed.*sandbox.allowed_providers"))
+            self.assertEqual(server.get("/settings").json["allowed_sandbox_providers"], ["bubblewrap"])
+            checkpoint = server.get(f"/runs/{run}/checkpoints").json["data"][0]["id"]
+            for path, body in (("/runs", {"dot_source": source, "settings": {"sandbox": {"provider": "local"}}}),
+                               ("/runs", {"dot_source": source, "settings": {"hooks": [self.HOST_HOOK]}}),
+                               (f"/runs/{run}/fork", {"checkpoint": checkpoint})):
+                reply = server.post(path, body)
+                self.assertEqual(reply.status, 400, reply.body)
+                self.assertIn("sandbox.allowed_providers", reply.detail)
+            self.assertEqual(len(server.get("/runs").json["data"]), 1)
+
+    def test_a_server_whose_own_sandbox_is_not_allowed_does_not_start(self):
+        server = Configured('[sandbox]\nallowed_providers = ["bubblewrap"]\n')
+        self.addCleanup(server.close)
+        done = subprocess.run([binary("fabro"), "serve", "--storage-dir", server.storage], env=server.environment, capture_output=True,
+                              text=True, timeout=60, check=False)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("sandbox.allowed_providers", done.stderr)
+
+
 class Containers(unittest.TestCase):
     """With a stand-in for the engine's command line, which writes down what it is asked."""
 

@@ -8,6 +8,7 @@
 #include "core/engine/words.h"
 #include "core/rpc/audit.h"
 #include "core/rpc/services/convert.h"
+#include "core/runtime/run_settings.h"
 #include "fabro/v1/run.pb.h"
 
 namespace fabro::rpc {
@@ -62,6 +63,10 @@ Task<absl::Status> RewindRun(const Backend& backend, const CallContext& call,
 Task<absl::Status> ForkRun(const Backend& backend, const CallContext& call, const v1::ForkRunRequest& request,
                            v1::RunStatusResponse& response) {
   FABRO_CO_ASSIGN_OR_RETURN(const storage::RunRow row, co_await FindRun(backend.store, request.id()));
+  FABRO_CO_ASSIGN_OR_RETURN(const storage::RunSource source, co_await backend.store.GetRunSource(row.id));
+  FABRO_CO_ASSIGN_OR_RETURN(const config::RunSettings settings,
+                            runtime::SettingsFromJson(source.settings_json));
+  FABRO_CO_RETURN_IF_ERROR(runtime::CheckAllowed(settings, *backend.config()));
   FABRO_CO_RETURN_IF_ERROR(CheckQueue(backend));
   const Timestamp now = backend.clock.Now();
   runtime::ForkRequest fork;

@@ -286,6 +286,7 @@ class RunService final
           request.vars().contains(name) || (found.config.vars && found.config.vars->contains(name));
       if (!is_replaced) settings.hidden_vars.insert(name);
     }
+    FABRO_CO_RETURN_IF_ERROR(runtime::CheckAllowed(settings, *config));
     FABRO_CO_RETURN_IF_ERROR(runtime::CheckExecutable(settings));
 
     const events::Redactor& redactor = backend_.redactor;

@@ -61,6 +61,9 @@ class SettingsService final : public v1::SettingsService::CallbackService {
     runtime::Put(config::RunSettingsOf(*config), &run);
     runtime::MaskSecrets(&run);
     PutRunDefaults(std::move(run), &response);
+    for (const char* provider : {"local", "bubblewrap", "docker"}) {
+      if (config::IsAllowed(config->sandbox, provider)) response.add_allowed_sandbox_providers(provider);
+    }
     for (const auto& [name, value] : config->vars) (*response.mutable_vars())[name] = runtime::kMask;
     co_return absl::OkStatus();
   }

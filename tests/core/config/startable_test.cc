@@ -71,6 +71,15 @@ TEST(CheckStartable, WantsTheFilesThatTlsNeeds) {
   }
 }
 
+TEST(CheckStartable, RefusesASandboxOfItsOwnThatIsNotAllowed) {
+  ServerConfig config = Defaults();
+  config.sandbox.allowed_providers = {"bubblewrap", "docker"};
+  EXPECT_NE(MessageOf(CheckStartable(config, Program::kServe)).find("sandbox.allowed_providers"),
+            std::string::npos);
+  config.sandbox.provider = "bubblewrap";
+  EXPECT_TRUE(CheckStartable(config, Program::kServe).ok());
+}
+
 TEST(CheckStartable, RefusesACoreOnTheNetwork) {
   ServerConfig config = Defaults();
   config.core.listen = "0.0.0.0:50051";

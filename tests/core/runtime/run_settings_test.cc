@@ -144,6 +144,44 @@ TEST(RunSettingsChecked, WantAnImageForContainers) {
   EXPECT_TRUE(CheckExecutable(settings).ok());
 }
 
+TEST(RunSettingsAllowed, AreAllWithoutAPolicyAndThoseOfTheListWithOne) {
+  using config::SandboxProvider;
+  config::ServerConfig server;
+  config::RunSettings settings;
+  for (const auto provider :
+       {SandboxProvider::kLocal, SandboxProvider::kBubblewrap, SandboxProvider::kDocker}) {
+    settings.sandbox.provider = provider;
+    server.sandbox.allowed_providers.reset();
+    EXPECT_TRUE(CheckAllowed(settings, server).ok());
+    server.sandbox.allowed_providers = {"bubblewrap"};
+    EXPECT_EQ(CheckAllowed(settings, server).ok(), provider == SandboxProvider::kBubblewrap);
+  }
+  EXPECT_EQ(MessageOf(CheckAllowed(settings, server)),
+            "settings.sandbox.provider must be one of those in sandbox.allowed_providers of this server, and "
+            "docker "
+            "is not");
+}
+
+TEST(RunSettingsAllowed, HaveHooksOnTheHostOnlyFromTheServerWhenLocalIsNot) {
+  config::Hook hook;
+  hook.command = "true";
+  hook.sandbox = false;
+  config::ServerConfig server;
+  config::RunSettings settings;
+  settings.sandbox.provider = config::SandboxProvider::kBubblewrap;
+  settings.hooks = {hook};
+  EXPECT_TRUE(CheckAllowed(settings, server).ok());
+  server.sandbox.allowed_providers = {"bubblewrap"};
+  EXPECT_EQ(MessageOf(CheckAllowed(settings, server)).find("settings.hooks[0].sandbox "), 0U);
+  server.hooks = {hook};
+  EXPECT_TRUE(CheckAllowed(settings, server).ok());
+  settings.hooks.push_back(hook);
+  settings.hooks[1].command = "false";
+  EXPECT_EQ(MessageOf(CheckAllowed(settings, server)).find("settings.hooks[1].sandbox "), 0U);
+  settings.hooks[1].sandbox = true;
+  EXPECT_TRUE(CheckAllowed(settings, server).ok());
+}
+
 TEST(RunSettingsChecked, WantAFolderThatIsThere) {
   config::RunSettings settings;
   EXPECT_TRUE(CheckExecutable(settings).ok());
