@@ -105,6 +105,32 @@ CheckpointInfo AsCheckpoint(const Json& json) {
           .json = Dump(json)};
 }
 
+RetroInfo AsRetro(const Json& json) {
+  RetroInfo retro{.run = TextIn(json, "run", "id"),
+                  .title = TextIn(json, "run", "title"),
+                  .workflow = TextIn(json, "workflow", "slug"),
+                  .smoothness = Text(json, "smoothness"),
+                  .at = ParseRfc3339(Text(json, "timestamp")),
+                  .friction_points = Number(json, "friction_point_count").value_or(0)};
+  if (retro.run.empty()) retro.run = Text(json, "run_id");
+  if (const Json* stats = Member(json, "stats"); stats != nullptr) {
+    retro.duration_ms = Number(*stats, "total_duration_ms").value_or(0);
+    retro.retries = Number(*stats, "total_retries").value_or(0);
+    retro.completed = Number(*stats, "stages_completed").value_or(0);
+    retro.failed = Number(*stats, "stages_failed").value_or(0);
+  }
+  if (const Json* points = Member(json, "friction_points"); points != nullptr && points->is_array()) {
+    for (const Json& point : *points) {
+      const std::string stage = Text(point, "stage_id");
+      retro.frictions.emplace_back(Text(point, "kind"),
+                                   StrCat(stage, stage.empty() ? "" : ": ", Text(point, "description")));
+    }
+    retro.friction_points = static_cast<std::int64_t>(points->size());
+  }
+  retro.json = Dump(json);
+  return retro;
+}
+
 Diagnostic AsDiagnostic(const Json& json) {
   Diagnostic diagnostic{.rule = Text(json, "rule"),
                         .severity = Text(json, "severity"),
@@ -271,6 +297,19 @@ absl::StatusOr<Page<RunInfo>> Api::List(const std::string& status, int limit, in
   if (!status.empty()) path += StrCat("&filter%5Bstatus%5D=", EncodeUrlPart(status));
   FABRO_ASSIGN_OR_RETURN(const HttpResponse response, Call({}, path));
   return AsPage<RunInfo>(response.body, AsRun);
+}
+
+absl::StatusOr<Page<RetroInfo>> Api::Retros(const std::string& query, int limit, int offset) {
+  const std::string path = StrCat("/retros?", PageQuery(limit, static_cast<std::uint64_t>(offset)), query);
+  FABRO_ASSIGN_OR_RETURN(const HttpResponse response, Call({}, path));
+  return AsPage<RetroInfo>(response.body, AsRetro);
+}
+
+absl::StatusOr<std::optional<RetroInfo>> Api::Retro(const std::string& id) {
+  FABRO_ASSIGN_OR_RETURN(const HttpResponse response, Call({}, StrCat(RunPath(id), "/retro")));
+  FABRO_ASSIGN_OR_RETURN(const Json json, Parse(response.body));
+  if (json.is_null()) return std::optional<RetroInfo>();
+  return std::optional(AsRetro(json));
 }
 
 template <typename T, typename As>

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -49,6 +50,22 @@ struct CheckpointInfo {
   std::string status;
   std::string commit;  // empty: none
   std::optional<Timestamp> at;
+  std::string json;
+};
+
+// A look back at a run that has ended: a line of GET /retros, or all of GET /runs/{id}/retro.
+struct RetroInfo {
+  std::string run;
+  std::string title;  // GET /retros only, as the next one
+  std::string workflow;
+  std::string smoothness;  // effortless, smooth, bumpy, struggled, failed
+  std::optional<Timestamp> at;
+  std::int64_t duration_ms = 0;
+  std::int64_t retries = 0;
+  std::int64_t completed = 0;
+  std::int64_t failed = 0;
+  std::int64_t friction_points = 0;
+  std::vector<std::pair<std::string, std::string>> frictions;  // of one run: kind, and what happened where
   std::string json;
 };
 
@@ -143,6 +160,8 @@ class Api {
   absl::StatusOr<RunInfo> Fork(const std::string& id, std::optional<std::uint64_t> checkpoint,
                                const std::optional<std::string>& title);
   absl::StatusOr<std::vector<CheckpointInfo>> Checkpoints(const std::string& id);
+  absl::StatusOr<Page<RetroInfo>> Retros(const std::string& query, int limit, int offset);
+  absl::StatusOr<std::optional<RetroInfo>> Retro(const std::string& id);  // none before the run's end
   absl::Status Delete(const std::string& id);
   absl::StatusOr<Page<RunInfo>> List(const std::string& status, int limit, int offset);
   absl::StatusOr<std::vector<StageInfo>> Stages(const std::string& id);

@@ -17,6 +17,8 @@ int ShowEvents(Api& api, const EventsOptions& options, bool json, SignalPipe& si
 int AnswerQuestion(Api& api, const AnswerOptions& options);
 int ControlRun(Api& api, const ControlOptions& options, bool json);
 int ListCheckpoints(Api& api, const CheckpointsOptions& options, bool json);
+int ListRetros(Api& api, const RetrosOptions& options, bool json);
+int ShowRetro(Api& api, const RetroOptions& options, bool json);
 int RewindRun(Api& api, const RewindOptions& options, bool json);
 int ForkRun(Api& api, const ForkOptions& options, bool json);
 int DrawGraph(Api& api, const GraphOptions& options);

@@ -45,6 +45,8 @@ struct Dispatch {
   int operator()(const AnswerOptions& options) const { return AnswerQuestion(api, options); }
   int operator()(const ControlOptions& options) const { return ControlRun(api, options, json); }
   int operator()(const CheckpointsOptions& options) const { return ListCheckpoints(api, options, json); }
+  int operator()(const RetrosOptions& options) const { return ListRetros(api, options, json); }
+  int operator()(const RetroOptions& options) const { return ShowRetro(api, options, json); }
   int operator()(const RewindOptions& options) const { return RewindRun(api, options, json); }
   int operator()(const ForkOptions& options) const { return ForkRun(api, options, json); }
   int operator()(const GraphOptions& options) const { return DrawGraph(api, options); }

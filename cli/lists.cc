@@ -1,4 +1,4 @@
-// `workflows`, `ps` and `show`.
+// `workflows`, `ps`, `show`, `checkpoints`, `retros` and `retro`.
 #include <unistd.h>
 
 #include <algorithm>
@@ -6,6 +6,7 @@
 
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
+#include "cli/http.h"
 #include "cli/questions.h"
 #include "cli/run_id.h"
 #include "core/base/error.h"
@@ -164,6 +165,72 @@ int ListCheckpoints(Api& api, const CheckpointsOptions& options, bool json) {
                     {CleanLine(checkpoint.commit.substr(0, 12))}});
   }
   PrintLines(Table({"ID", "NODE", "STATUS", "MADE", "COMMIT"}, rows, StyleOf(STDOUT_FILENO)));
+  return kExitOk;
+}
+
+int ListRetros(Api& api, const RetrosOptions& options, bool json) {
+  std::string query;
+  if (!options.workflow.empty()) query += StrCat("&workflow=", EncodeUrlPart(options.workflow));
+  if (!options.smoothness.empty()) query += StrCat("&smoothness=", EncodeUrlPart(options.smoothness));
+  std::vector<RetroInfo> retros;
+  bool more = true;
+  while (more && static_cast<int>(retros.size()) < options.limit) {
+    const int have = static_cast<int>(retros.size());
+    const absl::StatusOr<Page<RetroInfo>> page =
+        api.Retros(query, std::min(kPage, options.limit - have), have);
+    if (!page.ok()) return Fail(page.status(), api.server());
+    retros.insert(retros.end(), page->items.begin(), page->items.end());
+    more = page->has_more && !page->items.empty();
+  }
+  if (json) {
+    WriteText(STDOUT_FILENO, JsonList(retros) + "\n");
+    return kExitOk;
+  }
+  std::vector<std::vector<Span>> rows;
+  for (const RetroInfo& retro : retros) {
+    rows.push_back({{retro.run},
+                    {CleanLine(retro.smoothness), ToneOf(retro.smoothness)},
+                    {ShowDuration(milliseconds(retro.duration_ms))},
+                    {std::to_string(retro.retries)},
+                    {std::to_string(retro.friction_points)},
+                    {CleanLine(retro.workflow)},
+                    {CleanLine(retro.title)}});
+  }
+  PrintLines(Table({"ID", "WENT", "TIME", "RETRIES", "FRICTION", "WORKFLOW", "TITLE"}, rows,
+                   StyleOf(STDOUT_FILENO)));
+  if (more) PrintNote(StrCat("there are more; show them with --limit ", options.limit * 2));
+  return kExitOk;
+}
+
+int ShowRetro(Api& api, const RetroOptions& options, bool json) {
+  const absl::StatusOr<std::string> id = ResolveRun(api, options.id);
+  if (!id.ok()) return Fail(id.status(), api.server());
+  const absl::StatusOr<std::optional<RetroInfo>> retro = api.Retro(*id);
+  if (!retro.ok()) return Fail(retro.status(), api.server());
+  if (json) {
+    WriteText(STDOUT_FILENO, StrCat(*retro ? (*retro)->json : "null", "\n"));
+    return kExitOk;
+  }
+  if (!*retro) {
+    PrintNote(StrCat("run ", *id, " has not ended; there is no look back yet"));
+    return kExitOk;
+  }
+  const RetroInfo& told = **retro;
+  std::vector<Line> lines;
+  AddField(lines, "run", told.run, Tone::kStrong);
+  AddField(lines, "went", CleanLine(told.smoothness), ToneOf(told.smoothness));
+  AddField(lines, "ended", When(told.at));
+  AddField(lines, "time", ShowDuration(milliseconds(told.duration_ms)));
+  AddField(lines, "stages", StrCat(told.completed, " completed, ", told.failed, " failed"));
+  AddField(lines, "retries", std::to_string(told.retries));
+  std::vector<std::vector<Span>> rows;
+  for (const auto& [kind, text] : told.frictions) rows.push_back({{CleanLine(kind)}, {CleanLine(text)}});
+  if (!rows.empty()) {
+    lines.push_back({});
+    for (Line& line : Table({"FRICTION", "WHAT HAPPENED"}, rows, StyleOf(STDOUT_FILENO)))
+      lines.push_back(std::move(line));
+  }
+  PrintLines(lines);
   return kExitOk;
 }
 

@@ -116,6 +116,16 @@ class Builder {
     fork->add_option("--title", fork_.title, "A title for lists, instead of the other run's");
   }
 
+  void AddRetros() {
+    CLI::App* list = Client("retros", "List how the runs went that have ended", retros_);
+    list->add_option("--workflow", retros_.workflow, "Only runs of this workflow");
+    list->add_option("--smoothness", retros_.smoothness, "Only runs that went like this")
+        ->check(CLI::IsMember({"effortless", "smooth", "bumpy", "struggled", "failed"}));
+    list->add_option("-n,--limit", retros_.limit, "At most so many (50)")->check(CLI::Range(1, 100'000));
+    CLI::App* one = Client("retro", "Tell how a run went that has ended", retro_);
+    AddId(one, retro_.id);
+  }
+
   void AddGraph() {
     CLI::App* sub = Client("graph", "Draw a run's workflow as SVG", graph_);
     AddId(sub, graph_.id);
@@ -263,6 +273,8 @@ class Builder {
   AnswerOptions answer_;
   std::map<std::string, std::unique_ptr<ControlOptions>> control_;
   CheckpointsOptions checkpoints_;
+  RetrosOptions retros_;
+  RetroOptions retro_;
   RewindOptions rewind_;
   ForkOptions fork_;
   GraphOptions graph_;
@@ -293,6 +305,7 @@ ParsedArguments ParseArguments(const std::vector<std::string>& args, const std::
   builder.AddControl("unpause", "Let a paused run go on");
   builder.AddControl("delete", "Forget a run that has ended");
   builder.AddHistory();
+  builder.AddRetros();
   builder.AddGraph();
   builder.AddConfig();
   builder.AddHealth(with_serve);

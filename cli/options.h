@@ -62,6 +62,16 @@ struct CheckpointsOptions {
   std::string id;
 };
 
+struct RetrosOptions {
+  std::string workflow;  // empty: all, as the next one
+  std::string smoothness;
+  int limit = 50;
+};
+
+struct RetroOptions {
+  std::string id;
+};
+
 struct RewindOptions {
   std::string id;
   std::uint64_t checkpoint = 0;
@@ -89,9 +99,10 @@ struct HealthOptions {
   std::optional<std::string> config_path;
 };
 
-using Command = std::variant<RunOptions, ValidateOptions, WorkflowsOptions, PsOptions, ShowRunOptions,
-                             EventsOptions, AnswerOptions, ControlOptions, CheckpointsOptions, RewindOptions,
-                             ForkOptions, GraphOptions, ConfigCheckOptions, HealthOptions, ServeOptions>;
+using Command =
+    std::variant<RunOptions, ValidateOptions, WorkflowsOptions, PsOptions, ShowRunOptions, EventsOptions,
+                 AnswerOptions, ControlOptions, CheckpointsOptions, RetrosOptions, RetroOptions,
+                 RewindOptions, ForkOptions, GraphOptions, ConfigCheckOptions, HealthOptions, ServeOptions>;
 
 struct Arguments {
   std::string server;  // without a '/' at its end

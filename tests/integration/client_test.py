@@ -108,6 +108,19 @@ class Client(Case):
         self.fabro("delete", run)
         self.fabro("show", run, code=1)
 
+    def test_looking_back(self):
+        source = graph(command("work", "exit 3") + 's -> work; work -> e [condition="outcome=success"];')
+        run = self.fabro("run", self.file(source), "--detach", "--title", "went wrong").strip()
+        self.server.await_status(run, "failed")
+        self.assertRegex(self.fabro("retros"), rf"{run} +failed .*went wrong")
+        self.assertIn(run, self.fabro("retros", "--smoothness", "failed", "--limit", 1))
+        self.assertNotIn(run, self.fabro("retros", "--smoothness", "smooth"))
+        self.assertNotIn(run, self.fabro("retros", "--workflow", "nobodys"))
+        self.assertIn(run, [item["run"]["id"] for item in json.loads(self.fabro("retros", "--json"))])
+        self.assertRegex(self.fabro("retro", run), r"went +failed[^$]*tool_failure +work: ")
+        self.assertEqual(json.loads(self.fabro("retro", run, "--json")), self.server.get(f"/runs/{run}/retro").json)
+        self.fabro("retros", "--smoothness", "rough", code=2)
+
     def test_going_back(self):
         run = self.fabro("run", self.file(GATE), "--detach").strip()
         self.server.await_question(run)
