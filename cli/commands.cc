@@ -230,7 +230,8 @@ int CheckConfig(const ConfigCheckOptions& options, bool json, CheckFiles check_f
   WriteText(STDOUT_FILENO, json ? config::PrintJson(*loaded) + "\n" : config::PrintToml(*loaded));
   absl::Status usable = config::CheckStartable(loaded->config, config::Program::kServe);
   // Its keys and certificates too, as they are now.
-  if (usable.ok() && check_files != nullptr) usable = check_files(loaded->config, loaded->environment);
+  if (usable.ok() && check_files != nullptr && !options.elsewhere)
+    usable = check_files(loaded->config, loaded->environment);
   return usable.ok() ? kExitOk : FailLocally(usable);
 }
 

@@ -137,6 +137,8 @@ class Builder {
     config->require_subcommand(1);
     CLI::App* check = config->add_subcommand("check", "Check server.toml and print the settings in force");
     check->add_option("FILE", config_check_.file, "server.toml; FABRO_CONFIG, else ~/.fabro/server.toml");
+    check->add_flag("--elsewhere", config_check_.elsewhere,
+                    "It is for another machine: do not look at keys and certificates, which are not here");
     check->add_flag("--json", json_, "As JSON");
     check->callback([this] { command_ = [this] { return Command(config_check_); }; });
   }

@@ -90,6 +90,7 @@ struct GraphOptions {
 
 struct ConfigCheckOptions {
   std::optional<std::string> file;
+  bool elsewhere = false;  // it is for another machine: its keys and certificates are not here
 };
 
 struct HealthOptions {

@@ -272,7 +272,7 @@ class Rendered(unittest.TestCase):
                 with tempfile.TemporaryDirectory() as home:
                     path = pathlib.Path(home, name)
                     path.write_text(text)
-                    done = run(BIN / "fabro", "config", "check", path, cwd=home, env={"HOME": home, "PATH": os.environ["PATH"]})
+                    done = run(BIN / "fabro", "config", "check", "--elsewhere", path, cwd=home, env={"HOME": home, "PATH": os.environ["PATH"]})
                     self.assertEqual((done.returncode, done.stderr), (0, ""), name)
 
 
