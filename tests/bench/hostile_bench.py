@@ -8,7 +8,9 @@ import os
 import pathlib
 import resource
 import socket
+import ssl
 import struct
+import subprocess
 import sys
 import threading
 import time
@@ -16,6 +18,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "tests/integration"))
 import support  # noqa: E402
+from hostile_test import HostileToTls  # noqa: E402
 from support import GATE, Server  # noqa: E402
 
 GET = b"GET /runs/%s HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -33,12 +36,16 @@ def link_to(port, receive_buffer=None):
 class Normal:
     """One keep-alive connection that asks for a run, again and again."""
 
-    def __init__(self, port, run):
-        self.port, self.request = port, GET % run.encode()
+    def __init__(self, server, run):
+        self.server, self.request = server, GET % run.encode()
+
+    def connect(self):
+        link = link_to(self.server.port)
+        return self.server.tls.wrap_socket(link, server_hostname="localhost") if self.server.tls else link
 
     def measure(self, seconds):
         times, until = [], time.monotonic() + seconds
-        with link_to(self.port) as link:
+        with self.connect() as link:
             while time.monotonic() < until:
                 began = time.perf_counter()
                 link.sendall(self.request)
@@ -114,7 +121,46 @@ def garbage(port, _):
     time.sleep(0.002)
 
 
+# A ClientHello that any server begins to answer, without its certificate ever being looked at.
+def hello():
+    out = ssl.MemoryBIO()
+    context = ssl.create_default_context()
+    with contextlib.suppress(ssl.SSLWantReadError):
+        context.wrap_bio(ssl.MemoryBIO(), out, server_hostname="localhost").do_handshake()
+    return out.read()
+
+
+HELLO = hello()
+
+
+def silent_handshakes(port, held):
+    link = link_to(port)
+    held.append(link)
+    link.sendall(HELLO if len(held) % 2 else HELLO[:100])
+    time.sleep(0.005)
+
+
+def cut_handshakes(port, _):
+    link = link_to(port)
+    link.sendall(HELLO)
+    link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    link.close()
+    time.sleep(0.005)
+
+
+def renegotiations(port, _):
+    subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-tls1_2"], input=b"R\n", capture_output=True, timeout=30, check=False)
+
+
+def tls_garbage(port, _):
+    with link_to(port) as link, contextlib.suppress(OSError):
+        link.sendall(b"\x16\x03\x01\x40\x00" + os.urandom(16_384))
+        link.recv(65536)
+    time.sleep(0.002)
+
+
 ATTACKS = (slow_heads, slow_bodies, slow_readers, half_open, resets, large_heads, large_bodies, garbage)
+TLS_ATTACKS = (silent_handshakes, cut_handshakes, renegotiations, tls_garbage)
 
 
 def attacked(attack, port, work):
@@ -148,10 +194,16 @@ def main():
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     support.BIN, support.LAYOUT = pathlib.Path(options.bin).resolve(), "serve"
-    with Server() as server:
+    compare(Server(), ATTACKS, options, options.idle)
+    print("over HTTPS")
+    compare(HostileToTls.make_server(), TLS_ATTACKS, options, 0)
+
+
+def compare(server, attacks, options, idle_links):
+    with server:
         run = server.create(GATE)
         server.await_question(run)
-        normal = Normal(server.port, run)
+        normal = Normal(server, run)
         normal.measure(1)
         quiet = normal.measure(options.seconds)
 
@@ -164,13 +216,14 @@ def main():
             return server.metric("process_resident_memory_bytes") / (1 << 20)
 
         show("quiet", quiet, rss())
-        for attack in ATTACKS:
+        for attack in attacks:
             times, memory = attacked(attack, server.port, lambda: (normal.measure(options.seconds), rss()))
             show(attack.__name__, times, memory)
-        idle = [link_to(server.port) for _ in range(options.idle)]
-        show(f"{options.idle} idle", normal.measure(options.seconds), rss())
-        for link in idle:
-            link.close()
+        if idle_links:
+            idle = [link_to(server.port) for _ in range(idle_links)]
+            show(f"{idle_links} idle", normal.measure(options.seconds), rss())
+            for link in idle:
+                link.close()
         show("quiet again", normal.measure(options.seconds), rss())
 
 
