@@ -19,6 +19,7 @@ namespace {
 
 constexpr std::size_t kJoinBytes = 16 * 1024;  // bodies up to this size are copied behind their head
 constexpr std::size_t kGzipFromBytes = 1024;
+constexpr std::size_t kLargeBytes = std::size_t{1} << 20;
 
 bool MayComeLater(error_code error) {
   return error == asio::error::would_block || error == asio::error::try_again;
@@ -34,6 +35,32 @@ std::string_view CachedDate(Timestamp now) {
   }
   return date;
 }
+
+// The place of an answer that a slow client may leave in memory for long, among all of its kind. One that all
+// share takes none.
+class LargeAnswer {
+ public:
+  LargeAnswer(Shared& shared, const Response& response) : shared_(shared) {
+    if (response.shared_body || response.text().size() < kLargeBytes) return;
+    bytes_ = response.text().size();
+    const std::size_t before = shared_.large_answers_bytes.fetch_add(bytes_);
+    // One alone may always go: it is no larger than what the core may send.
+    admitted_ = before == 0 || before + bytes_ <= shared_.limits.max_large_answers_bytes;
+    if (!admitted_) Release();
+  }
+  ~LargeAnswer() { Release(); }
+  LargeAnswer(const LargeAnswer&) = delete;
+  LargeAnswer& operator=(const LargeAnswer&) = delete;
+
+  bool admitted() const { return admitted_; }
+
+ private:
+  void Release() { shared_.large_answers_bytes -= std::exchange(bytes_, 0); }
+
+  Shared& shared_;
+  std::size_t bytes_ = 0;
+  bool admitted_ = true;
+};
 
 bool IsCompressible(const Response& response) {
   if (response.text().size() < kGzipFromBytes) return false;
@@ -56,6 +83,12 @@ HeadOptions HttpConnection::Options(const Exchange& exchange, bool close) {
 }
 
 Task<absl::Status> HttpConnection::SendWhole(Exchange exchange, Response response, bool close) {
+  const LargeAnswer large(shared_, response);
+  if (!large.admitted()) {
+    response =
+        ErrorResponse(503, "Too many large answers are on their way to clients; try again in a moment.");
+    response.headers.push_back({"Retry-After", "1"});
+  }
   HeadOptions options = Options(exchange, close);
   if (IsCompressible(response)) {
     options.compressible = true;

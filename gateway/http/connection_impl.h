@@ -28,6 +28,7 @@ struct Shared {
   const std::string security;
   std::atomic<std::int64_t> now_ms{0};  // the steady clock as of the last tick
   std::atomic<bool> draining{false};
+  std::atomic<std::size_t> large_answers_bytes{0};  // on their way to clients
 };
 
 // Every method but Run may be called from any thread; the work happens on the connection's strand.

@@ -389,6 +389,28 @@ TEST_P(ListenerTest, ALargeAnswerReachesASlowReaderWhole) {
   EXPECT_GT(client->ReadAnswer().size(), 3'000'000u);
 }
 
+TEST_P(ListenerTest, LargeAnswersHaveSoMuchRoomTogether) {
+  HttpLimits limits;
+  limits.max_large_answers_bytes = 5'000'000;
+  Start(limits);
+  auto slow = Connect(4096);
+  slow->Send("GET /large HTTP/1.1\r\nHost: x\r\n\r\n");
+  auto other = Connect();
+  std::string refused;
+  while (refused.find("HTTP/1.1 503 ") != 0) {  // until the first is on its way
+    other->Send("GET /large HTTP/1.1\r\nHost: x\r\n\r\n");
+    refused = other->ReadAnswer();
+  }
+  EXPECT_NE(refused.find("Retry-After: 1\r\n"), std::string::npos);
+  EXPECT_GT(slow->ReadAnswer().size(), 3'000'000u);
+  std::string answer;
+  while (answer.find("HTTP/1.1 200 ") != 0) {  // once it has arrived
+    other->Send("GET /large HTTP/1.1\r\nHost: x\r\n\r\n");
+    answer = other->ReadAnswer();
+  }
+  EXPECT_GT(answer.size(), 3'000'000u);
+}
+
 TEST_P(ListenerTest, AClientThatLeavesCancelsTheCallInProgress) {
   Start();
   auto client = Connect();
