@@ -228,8 +228,8 @@ allowed_usernames = ["alice", "bob{self.changes}"]
 # read before the first look, else they would seem to be a leak until there are that many.
 KEPT = 8192
 
-# Memory may grow by SQLite's pages and malloc's arenas. These have bounds, so an hour's leak of a few bytes a request is far
-# beyond them. Descriptors: connections come and go.
+# Memory may grow by SQLite's pages (16 MiB for the writer, filled as the database grows) and malloc's arenas. These
+# have bounds, so an hour's leak of a few bytes a request is far beyond them. Descriptors: connections come and go.
 ROOM = {"MiB": lambda before: before * 1.15 + 10, "descriptors": lambda before: before + 10, "threads": lambda before: before + 2}
 
 
