@@ -78,7 +78,11 @@ class Beside(unittest.TestCase):
 
     @classmethod
     def make_server(cls):
-        return Server(layout="serve", environment=SANITIZED)
+        server = Server(layout="serve", environment=SANITIZED)
+        config = server.home / "server.toml"
+        config.write_text(f"[limits]\nmax_connections = {IDLE + 1_000}\n")  # by default 10,000, with the quiet client's
+        server.environment["FABRO_CONFIG"] = str(config)
+        return server
 
     @classmethod
     def setUpClass(cls):
